@@ -1,0 +1,287 @@
+"""What can go wrong, as a small tree of errors that carry data first, text second.
+
+    HowdahError                     internal            500
+    ├── Invalid                     invalid             422
+    │   └── InvalidQuery            invalid             422
+    ├── NotFound                    not_found           404
+    ├── Forbidden                   forbidden           403
+    ├── Conflict                    conflict            409
+    │   ├── Duplicate               duplicate           409
+    │   ├── MissingReference        missing_reference   409
+    │   ├── StillReferenced         still_referenced    409
+    │   └── StaleVersion            stale               412
+    ├── Unavailable                 unavailable         503
+    │   ├── PoolExhausted           unavailable         503
+    │   ├── Timeout                 timeout             503
+    │   ├── ReadOnly                read_only           503
+    │   └── Contention              contention          503
+    ├── TransactionAborted          internal            500
+    └── Misconfigured               internal            500
+
+`from_sqlstate` turns a code of PostgreSQL into one of them. No driver is imported
+here: `drivers` finds the code, this file knows what it means.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+__all__ = (
+    "Conflict",
+    "Contention",
+    "Duplicate",
+    "FieldError",
+    "Forbidden",
+    "HowdahError",
+    "Invalid",
+    "InvalidQuery",
+    "Misconfigured",
+    "MissingReference",
+    "NotFound",
+    "PoolExhausted",
+    "ReadOnly",
+    "StaleVersion",
+    "StillReferenced",
+    "Timeout",
+    "TransactionAborted",
+    "Unavailable",
+    "from_sqlstate",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldError:
+    """What is wrong with one field; `index` counts the rows of a batch from 0."""
+
+    field: str
+    code: str
+    message: str
+    index: int | None = None
+
+
+class HowdahError(Exception):
+    """Something went wrong inside."""
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    retry_after: ClassVar[int | None] = None
+
+    def __init__(
+        self, message: str | None = None, *, errors: tuple[FieldError, ...] = ()
+    ) -> None:
+        super().__init__(message or _first_line(type(self)))
+        self.errors = errors
+
+    @property
+    def message(self) -> str:
+        """The text for a person; never holds SQL, a secret or another row's value."""
+        return str(self.args[0])
+
+
+class Invalid(HowdahError):
+    """A value is not acceptable."""
+
+    code = "invalid"
+    status = 422
+
+
+class InvalidQuery(Invalid):
+    """The query cannot be answered as it was asked."""
+
+
+class NotFound(HowdahError):
+    """There is no such row."""
+
+    code = "not_found"
+    status = 404
+
+    def __init__(
+        self, message: str | None = None, *, model: str = "", key: object = None
+    ) -> None:
+        if message is None and model:
+            message = f"{model} ID {key} not found"
+        super().__init__(message)
+        self.model = model
+        self.key = key
+
+
+class Forbidden(HowdahError):
+    """The database user may not do this."""
+
+    code = "forbidden"
+    status = 403
+
+
+class Conflict(HowdahError):
+    """The change contradicts other rows."""
+
+    code = "conflict"
+    status = 409
+    field_message: ClassVar[str] = "contradicts another row"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        constraint: str | None = None,
+        table: str | None = None,
+        fields: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(
+            message,
+            errors=tuple(
+                FieldError(field=name, code=self.code, message=self.field_message)
+                for name in fields
+            ),
+        )
+        self.constraint = constraint
+        self.table = table
+        self.fields = fields
+
+
+class Duplicate(Conflict):
+    """Another row already has this value."""
+
+    code = "duplicate"
+    field_message = "is already taken by another row"
+
+
+class MissingReference(Conflict):
+    """The row refers to one that does not exist."""
+
+    code = "missing_reference"
+    field_message = "refers to a row that does not exist"
+
+
+class StillReferenced(Conflict):
+    """Other rows still refer to this one."""
+
+    code = "still_referenced"
+    field_message = "is still referred to by another row"
+
+
+class StaleVersion(Conflict):
+    """The row has changed since it was read."""
+
+    code = "stale"
+    status = 412
+
+
+class Unavailable(HowdahError):
+    """The database cannot be reached at the moment."""
+
+    code = "unavailable"
+    status = 503
+    retry_after = 1
+
+
+class PoolExhausted(Unavailable):
+    """No connection came free in time."""
+
+
+class Timeout(Unavailable):  # noqa: A001 - the tree's own name, read as errors.Timeout
+    """The database took longer than it may."""
+
+    code = "timeout"
+
+
+class ReadOnly(Unavailable):
+    """The database accepts no writes at the moment."""
+
+    code = "read_only"
+
+
+class Contention(Unavailable):
+    """Other transactions were in the way; the same request may work now."""
+
+    code = "contention"
+
+
+class TransactionAborted(HowdahError):
+    """A statement of this transaction failed and was ignored; nothing was stored.
+
+    Put optional work inside `async with session.begin_nested()`.
+    """
+
+
+class Misconfigured(HowdahError):
+    """A setting or a declaration cannot work."""
+
+
+def _first_line(cls: type) -> str:
+    return (cls.__doc__ or cls.__name__).splitlines()[0]
+
+
+# Codes: https://www.postgresql.org/docs/18/errcodes-appendix.html
+_EXACT: Mapping[str, type[HowdahError]] = {
+    "23505": Duplicate,
+    "23503": MissingReference,
+    "23001": StillReferenced,
+    "23P01": Conflict,
+    "23502": Invalid,
+    "23514": Invalid,
+    "25006": ReadOnly,
+    "25P02": TransactionAborted,
+    "25P03": Unavailable,
+    "25P04": Timeout,
+    "40001": Contention,
+    "40P01": Contention,
+    "42501": Forbidden,
+    "42P17": Misconfigured,
+    "55P03": Timeout,
+    "57014": Timeout,
+    "57P01": Unavailable,
+    "57P02": Unavailable,
+    "57P03": Unavailable,
+    "57P05": Unavailable,
+    "72000": Unavailable,
+}
+_CLASSES: Mapping[str, type[HowdahError]] = {
+    "08": Unavailable,
+    "22": Invalid,
+    "23": Conflict,
+    "28": Unavailable,
+    "3D": Unavailable,
+    "40": Contention,
+    "44": Invalid,
+    "53": Unavailable,
+    "57": Unavailable,
+    "58": Unavailable,
+}
+_MESSAGES: Mapping[str, str] = {
+    "22001": "A value is longer than its column allows.",
+    "22003": "A number is larger than its column allows.",
+    "22P02": "A value has not the form that its column demands.",
+    "23502": "A required value is missing.",
+    "23514": "A value breaks a rule of the table.",
+    "28000": "The database refused the connection.",
+    "28P01": "The database refused the connection.",
+    "3D000": "The database does not exist.",
+    "53300": "The database has no connection to spare.",
+    "55P03": "Another transaction holds the row; try again.",
+}
+
+
+def from_sqlstate(
+    sqlstate: str,
+    *,
+    constraint: str | None = None,
+    table: str | None = None,
+    column: str | None = None,
+) -> HowdahError:
+    """Return the error that a code of PostgreSQL means; unknown codes are internal."""
+    cls = _EXACT.get(sqlstate) or _CLASSES.get(sqlstate[:2]) or HowdahError
+    message = _MESSAGES.get(sqlstate)
+    if issubclass(cls, Conflict):
+        return cls(message, constraint=constraint, table=table)
+    if issubclass(cls, NotFound):
+        return cls(message)
+    return cls(message, errors=_column_errors(cls, column))
+
+
+def _column_errors(
+    cls: type[HowdahError], column: str | None
+) -> tuple[FieldError, ...]:
+    if column is None or not issubclass(cls, Invalid):
+        return ()
+    return (FieldError(field=column, code=cls.code, message="is not acceptable"),)
