@@ -179,7 +179,7 @@ class PoolExhausted(Unavailable):
     """No connection came free in time."""
 
 
-class Timeout(Unavailable):  # noqa: A001 - the tree's own name, read as errors.Timeout
+class Timeout(Unavailable):
     """The database took longer than it may."""
 
     code = "timeout"

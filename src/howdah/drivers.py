@@ -1,0 +1,138 @@
+"""The border where what drivers raise becomes what Howdah says.
+
+asyncpg, psycopg and SQLAlchemy's wrappers each name the same fault differently, and
+asyncpg lets a refused socket through as a bare OSError. Codes decide, never texts.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+import psycopg
+import sqlalchemy.exc
+import sqlalchemy.orm.exc
+
+from howdah.errors import (
+    HowdahError,
+    Invalid,
+    NotFound,
+    PoolExhausted,
+    StaleVersion,
+    StillReferenced,
+    Timeout,
+    Unavailable,
+    from_sqlstate,
+)
+
+__all__ = ("FOREIGN", "NETWORK", "is_disconnect", "sqlstate", "translate", "translated")
+
+# What a driver may raise; anything else is a fault of our own and passes untouched.
+FOREIGN = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    psycopg.Error,
+    sqlalchemy.exc.SQLAlchemyError,
+)
+# The same where a socket is in our own hands: asyncpg lets these through as they are.
+NETWORK = (*FOREIGN, OSError, TimeoutError)
+
+# Codes of a connection that is of no use any more. 25006: the server behind it has
+# become a standby; a new connection may find the new primary.
+_DISCONNECTS = frozenset({"25006", "25P03", "57P01", "57P02", "57P03", "57P05"})
+_WRITE = re.compile(r"\b(INSERT INTO|UPDATE|DELETE FROM)\s+(?:ONLY\s+)?([\w.\"]+)")
+
+
+@contextmanager
+def translated(statement: str | None = None) -> Iterator[None]:
+    """Raise what drivers raise inside the block as Howdah's errors."""
+    try:
+        yield
+    except FOREIGN as exc:
+        raise translate(exc, statement=statement) from exc
+
+
+def translate(exc: BaseException, *, statement: str | None = None) -> HowdahError:
+    """Return the error that this exception of a driver means.
+
+    The statement that failed, where the exception does not hold it, tells a missing
+    reference from a row that is still referred to: PostgreSQL has one code for both.
+    """
+    if isinstance(exc, HowdahError):
+        return exc
+    cause = _innermost(exc)
+    code = sqlstate(cause)
+    if code is not None:
+        return _from_server(code, cause, statement or getattr(exc, "statement", None))
+    if isinstance(exc, sqlalchemy.exc.TimeoutError):
+        return PoolExhausted()
+    if isinstance(exc, sqlalchemy.exc.NoResultFound):
+        return NotFound()
+    if isinstance(exc, sqlalchemy.orm.exc.StaleDataError):
+        return StaleVersion()
+    return _without_code(cause)
+
+
+def sqlstate(exc: BaseException) -> str | None:
+    """Return PostgreSQL's code of a driver's exception, where it has one."""
+    code = getattr(exc, "sqlstate", None)
+    return code if isinstance(code, str) else None
+
+
+def is_disconnect(exc: BaseException) -> bool:
+    """Say whether the connection that raised this must not be used again."""
+    cause = _innermost(exc)
+    code = sqlstate(cause)
+    if code is not None:
+        return code in _DISCONNECTS or code.startswith("08")
+    return isinstance(cause, (asyncpg.InterfaceError, OSError))
+
+
+def _innermost(exc: BaseException) -> BaseException:
+    """Return the driver's own exception behind SQLAlchemy's wrappers."""
+    # `DBAPIError.driver_exception` itself raises for some errors of SQLAlchemy 2.1,
+    # so the chain is walked by hand: wrapper, adapted error, the driver's error.
+    seen: BaseException = exc
+    if isinstance(exc, sqlalchemy.exc.StatementError) and exc.orig is not None:
+        seen = exc.orig
+    cause: BaseException | None = seen.__cause__
+    if isinstance(cause, (asyncpg.PostgresError, asyncpg.InterfaceError)):
+        return cause
+    return seen
+
+
+def _from_server(code: str, cause: BaseException, statement: str | None) -> HowdahError:
+    diag = getattr(cause, "diag", cause)
+    table = getattr(diag, "table_name", None)
+    constraint = getattr(diag, "constraint_name", None)
+    if code == _FOREIGN_KEY and _on_referred_side(statement, table):
+        return StillReferenced(constraint=constraint, table=table)
+    return from_sqlstate(
+        code,
+        constraint=constraint,
+        table=table,
+        column=getattr(diag, "column_name", None),
+    )
+
+
+_FOREIGN_KEY = "23503"
+
+
+def _on_referred_side(statement: str | None, referring: str | None) -> bool:
+    """Say whether the written row was the one that others refer to."""
+    written = _WRITE.search(statement or "")
+    if written is None:
+        return False
+    verb, table = written[1], written[2].rpartition(".")[2].strip('"')
+    return verb == "DELETE FROM" or (verb == "UPDATE" and table != referring)
+
+
+def _without_code(cause: BaseException) -> HowdahError:
+    if isinstance(cause, TimeoutError):
+        return Timeout()
+    if isinstance(cause, (asyncpg.InterfaceError, psycopg.OperationalError, OSError)):
+        return Unavailable()
+    # A value that a driver or a column type could not even send.
+    if isinstance(cause, (psycopg.DataError, ValueError, OverflowError)):
+        return Invalid()
+    return HowdahError()

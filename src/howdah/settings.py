@@ -1,0 +1,444 @@
+"""What can be set, read once from arguments, the environment or `.env`, then frozen.
+
+Knows the names that deployments use (`DATABASE_URL`, `POSTGRES_SERVER`, ...) and how
+providers misspell a URL. Opens nothing and connects to nothing.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Annotated, Any, Self
+from urllib.parse import parse_qsl, quote, unquote, urlencode
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from howdah.errors import Misconfigured
+
+__all__ = ("DatabaseURL", "PageLimits", "Pool", "Retry", "Settings", "Timeouts")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """How many connections this process may hold, and how they are kept.
+
+    `size + overflow` is one budget: half of it serves resources (the fast lane), the
+    rest serves sessions; those above `size` are closed when they come back.
+    """
+
+    size: int = 10
+    overflow: int = 0
+    timeout: float = 5.0
+    """Seconds to wait for a free connection."""
+    recycle: float = 300.0
+    """Seconds after which a connection is replaced; -1 keeps it."""
+    pre_ping: bool = True
+    """Ask a session's connection whether it lives before it is used."""
+
+    def __post_init__(self) -> None:
+        if self.size + self.overflow < _SMALLEST_BUDGET:
+            raise Misconfigured(
+                f"a pool of {self.size} + {self.overflow} connections cannot serve "
+                "sessions and resources at once; set DB_POOL_SIZE to 2 or more"
+            )
+
+    @property
+    def total(self) -> int:
+        """The connections of both lanes together."""
+        return self.size + self.overflow
+
+    @property
+    def fast(self) -> int:
+        """The connections of the fast lane."""
+        return self.total // 2
+
+    @property
+    def sessions(self) -> int:
+        """The connections of the session lane, overflow included."""
+        return self.total - self.fast
+
+
+_SMALLEST_BUDGET = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """Seconds until the server, or we, give up; 0 means never."""
+
+    connect: float = 5.0
+    statement: float = 30.0
+    lock: float = 10.0
+    idle_in_transaction: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """How stubborn to be: `attempts` in all, `delay` seconds after the first."""
+
+    attempts: int = 3
+    delay: float = 1.0
+    factor: float = 2.0
+    longest_delay: float = 10.0
+    jitter: float = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageLimits:
+    """How many rows a list gives by default and at most, and how many it may skip."""
+
+    default: int = 100
+    maximum: int = 1000
+    skip: int = 100_000
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.default <= self.maximum:
+            raise Misconfigured(
+                f"a page of {self.default} rows with at most {self.maximum} cannot "
+                "be; keep 1 <= default <= maximum"
+            )
+
+
+# What libpq understands in a URL and asyncpg does too:
+# https://www.postgresql.org/docs/18/libpq-connect.html#LIBPQ-PARAMKEYWORDS
+_BOTH = frozenset(
+    {
+        "passfile",
+        "service",
+        "sslcert",
+        "sslcrl",
+        "sslkey",
+        "sslmode",
+        "sslpassword",
+        "sslrootcert",
+        "ssl_max_protocol_version",
+        "ssl_min_protocol_version",
+        "target_session_attrs",
+    }
+)
+# What becomes a parameter of the server's session with both drivers.
+_SESSION = frozenset({"application_name", "options"})
+# What only libpq understands; asyncpg would send it to the server, which refuses it.
+_LIBPQ = frozenset(
+    {
+        "channel_binding",
+        "client_encoding",
+        "connect_timeout",
+        "fallback_application_name",
+        "gssencmode",
+        "keepalives",
+        "keepalives_count",
+        "keepalives_idle",
+        "keepalives_interval",
+        "krbsrvname",
+        "load_balance_hosts",
+        "require_auth",
+        "requirepeer",
+        "sslcompression",
+        "sslnegotiation",
+        "sslsni",
+        "tcp_user_timeout",
+    }
+)
+# What other clients write into URLs; it says nothing to a driver.
+_FOREIGN = frozenset(
+    {
+        "async_fallback",
+        "connection_limit",
+        "pgbouncer",
+        "pool_timeout",
+        "prepareThreshold",
+        "prepared_statement_cache_size",
+        "schema",
+        "sslaccept",
+        "statement_cache_size",
+        "supa",
+        "workaround",
+    }
+)
+_SCHEME = re.compile(r"(?:postgres|postgresql)(?:\+[a-z0-9_]+)?\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseURL:
+    """A repaired PostgreSQL URL; its text and repr hide the password."""
+
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    hosts: tuple[tuple[str, int | None], ...] = ()
+    database: str | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    pooled: bool = False
+    """True behind a pooler in transaction mode, like that of Neon or Supabase."""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a URL as people and providers write it.
+
+        Takes `postgres://`, any or no driver, a password with unescaped `@:/%`,
+        several hosts, unix sockets, and the parameters that Neon, Supabase, Heroku
+        and Prisma add. Raises Misconfigured with the password left out.
+        """
+        scheme, separator, rest = text.strip().partition("://")
+        if not separator or not _SCHEME.match(scheme):
+            raise Misconfigured(
+                f"the database URL begins with {scheme[:20]!r}; it has to begin with "
+                "postgresql://, like postgresql://user:password@host:5432/name"
+            )
+        credentials, address, query = _split(rest)
+        netloc, _, path = address.partition("/")
+        parameters = _parameters(query)
+        hosts = _hosts(netloc, parameters)
+        user, _, password = credentials.partition(":")
+        return cls(
+            user=unquote(user) or parameters.pop("user", None),
+            password=unquote(password) or parameters.pop("password", None),
+            hosts=hosts,
+            database=unquote(path) or parameters.pop("dbname", None),
+            pooled=_is_pooled(hosts, parameters),
+            parameters=MappingProxyType(
+                {k: v for k, v in parameters.items() if k not in _FOREIGN}
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self._render("***" if self.password else None, self.parameters)
+
+    def reveal(self) -> str:
+        """Return the whole URL, password included, as libpq reads it."""
+        return self._render(self.password, self.parameters)
+
+    def for_asyncpg(self) -> str:
+        """Return the URL with only what asyncpg understands."""
+        known = {k: v for k, v in self.parameters.items() if k in _BOTH}
+        return self._render(self.password, known)
+
+    @property
+    def session_parameters(self) -> dict[str, str]:
+        """Parameters of the URL that are meant for the server's session."""
+        return {k: v for k, v in self.parameters.items() if k not in _BOTH | _LIBPQ}
+
+    def with_database(self, name: str) -> Self:
+        """Return the same address with another database."""
+        return type(self)(
+            user=self.user,
+            password=self.password,
+            hosts=self.hosts,
+            database=name,
+            parameters=self.parameters,
+            pooled=self.pooled,
+        )
+
+    def _render(self, password: str | None, parameters: Mapping[str, str]) -> str:
+        user = quote(self.user or "", safe="")
+        if password is not None:
+            user += ":" + quote(password, safe="*")
+        query = dict(parameters)
+        netloc = ""
+        if self._socket is None:
+            netloc = ",".join(_netloc(host, port) for host, port in self.hosts)
+        else:
+            query["host"], port = self._socket
+            query |= {"port": str(port)} if port else {}
+        return (
+            f"postgresql://{user + '@' if user else ''}{netloc}"
+            f"/{quote(self.database or '', safe='')}"
+            f"{'?' + urlencode(query, quote_via=quote) if query else ''}"
+        )
+
+    @property
+    def _socket(self) -> tuple[str, int | None] | None:
+        first = self.hosts[0] if self.hosts else ("", None)
+        return first if first[0].startswith("/") else None
+
+
+def _split(rest: str) -> tuple[str, str, str]:
+    """Return credentials, address and query; a password may hold any of `@:/?`."""
+    question = rest.find("?")
+    at = rest.rfind("@", 0, question if question >= 0 else len(rest))
+    if at < 0 <= question:
+        late = rest.rfind("@")
+        # `?` inside a password: what stands before the `@` is then no `name=value`.
+        if late > question and "=" not in rest[question:late]:
+            at = late
+            question = rest.find("?", at)
+    credentials, address = (rest[:at], rest[at + 1 :]) if at >= 0 else ("", rest)
+    address, _, query = address.partition("?")
+    return credentials, address, query
+
+
+def _parameters(query: str) -> dict[str, str]:
+    """Return the parameters under the names that libpq uses."""
+    parameters = dict(parse_qsl(query, keep_blank_values=True))
+    if "ssl" in parameters:
+        mode = parameters.pop("ssl")
+        parameters["sslmode"] = "require" if mode.lower() in {"true", "1"} else mode
+    return parameters
+
+
+def _hosts(
+    netloc: str, parameters: dict[str, str]
+) -> tuple[tuple[str, int | None], ...]:
+    names = parameters.pop("host", None)
+    ports = parameters.pop("port", None)
+    if names is not None:
+        numbers = (ports or "").split(",")
+        return tuple(
+            (name, _port(numbers[min(i, len(numbers) - 1)]))
+            for i, name in enumerate(names.split(","))
+        )
+    if not netloc:
+        return ()
+    return tuple(_host(part) for part in netloc.split(","))
+
+
+def _host(text: str) -> tuple[str, int | None]:
+    if text.startswith("["):
+        name, _, port = text[1:].partition("]")
+        return name, _port(port.removeprefix(":"))
+    name, _, port = text.partition(":")
+    return unquote(name), _port(port)
+
+
+def _port(text: str) -> int | None:
+    if not text:
+        return None
+    if not text.isdecimal() or not 0 < int(text) <= _LARGEST_PORT:
+        raise Misconfigured(
+            "the database URL has a port that is no number from 1 to 65535; an `@`, "
+            "`:` or `/` in the password may need escaping (%40, %3A, %2F)"
+        )
+    return int(text)
+
+
+_LARGEST_PORT = 65535
+
+
+def _netloc(host: str, port: int | None) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return f"{name}:{port}" if port else name
+
+
+def _is_pooled(
+    hosts: Sequence[tuple[str, int | None]], parameters: Mapping[str, str]
+) -> bool:
+    # Neon names its pooler's host `<endpoint>-pooler.<region>...`; Supabase runs
+    # transaction mode on 6543; Prisma users write pgbouncer=true.
+    return parameters.get("pgbouncer", "").lower() in {"true", "1"} or any(
+        host.split(".")[0].endswith("-pooler")
+        or (host.endswith(".pooler.supabase.com") and port == _SUPABASE_POOLER)
+        for host, port in hosts
+    )
+
+
+_SUPABASE_POOLER = 6543
+_Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
+
+
+class Settings(BaseSettings):
+    """Everything that the environment may say about the database.
+
+    Names are read as they are written here, in any case (`DB_POOL_SIZE`), first from
+    arguments, then the environment, then `.env`. Subclass it for your own settings.
+    Raises Misconfigured that names the variable and never shows its value.
+    """
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    database_url: SecretStr | None = None
+    test_database_url: SecretStr | None = None
+    postgres_server: str | None = None
+    postgres_port: Annotated[int, Field(ge=1, le=_LARGEST_PORT)] = 5432
+    postgres_user: str | None = None
+    postgres_password: SecretStr | None = None
+    postgres_db: str | None = None
+
+    db_pool_size: Annotated[int, Field(ge=1, le=10_000)] = 10
+    db_max_overflow: Annotated[int, Field(ge=0, le=10_000)] = 0
+    db_pool_timeout: _Seconds = 5.0
+    db_pool_recycle: Annotated[float, Field(ge=-1, le=86_400)] = 300.0
+    db_pool_pre_ping: bool = True
+    db_connect_timeout: _Seconds = 5.0
+    db_query_timeout: _Seconds = 30.0
+    db_lock_timeout: _Seconds = 10.0
+    db_idle_in_transaction_timeout: _Seconds = 60.0
+    db_retry_attempts: Annotated[int, Field(ge=1, le=1000)] = 3
+    db_retry_delay: _Seconds = 1.0
+    db_echo: bool = False
+    debug: bool = False
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as exc:
+            # `from None`: the cause would show what was set, a password perhaps.
+            raise Misconfigured(_unreadable(exc)) from None
+
+    @property
+    def url(self) -> DatabaseURL | None:
+        """Where the database is; None means the embedded one."""
+        if self.database_url is not None:
+            return DatabaseURL.parse(self.database_url.get_secret_value())
+        parts = (self.postgres_server, self.postgres_user, self.postgres_db)
+        if not any(parts):
+            return None
+        password = self.postgres_password
+        user = self.postgres_user or "postgres"
+        return DatabaseURL(
+            user=user,
+            password=password.get_secret_value() if password else None,
+            hosts=((self.postgres_server or "localhost", self.postgres_port),),
+            database=self.postgres_db or user,
+        )
+
+    @property
+    def test_url(self) -> DatabaseURL | None:
+        """Where tests may make databases; None means an embedded server."""
+        if self.test_database_url is None:
+            return None
+        return DatabaseURL.parse(self.test_database_url.get_secret_value())
+
+    @property
+    def echo(self) -> bool:
+        """Whether every statement is logged."""
+        return self.db_echo or self.debug
+
+    @property
+    def pool(self) -> Pool:
+        """The connection budget."""
+        return Pool(
+            size=self.db_pool_size,
+            overflow=self.db_max_overflow,
+            timeout=self.db_pool_timeout,
+            recycle=self.db_pool_recycle,
+            pre_ping=self.db_pool_pre_ping,
+        )
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """The limits on every connection."""
+        return Timeouts(
+            connect=self.db_connect_timeout,
+            statement=self.db_query_timeout,
+            lock=self.db_lock_timeout,
+            idle_in_transaction=self.db_idle_in_transaction_timeout,
+        )
+
+    @property
+    def retry(self) -> Retry:
+        """How long to wait for a server that is still starting."""
+        return Retry(attempts=self.db_retry_attempts, delay=self.db_retry_delay)
+
+
+def _unreadable(error: ValidationError) -> str:
+    faults = "; ".join(
+        f"{'.'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
+        for fault in error.errors(include_input=False, include_url=False)
+    )
+    return f"cannot read the settings: {faults}"
