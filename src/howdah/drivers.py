@@ -96,9 +96,8 @@ def _innermost(exc: BaseException) -> BaseException:
     if isinstance(exc, sqlalchemy.exc.StatementError) and exc.orig is not None:
         seen = exc.orig
     cause: BaseException | None = seen.__cause__
-    if isinstance(cause, (asyncpg.PostgresError, asyncpg.InterfaceError)):
-        return cause
-    return seen
+    adapted = isinstance(cause, (asyncpg.PostgresError, asyncpg.InterfaceError))
+    return cause if adapted and cause is not None else seen
 
 
 def _from_server(code: str, cause: BaseException, statement: str | None) -> HowdahError:

@@ -24,7 +24,7 @@ here: `drivers` finds the code, this file knows what it means.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 __all__ = (
     "Conflict",
@@ -65,17 +65,39 @@ class HowdahError(Exception):
     code: ClassVar[str] = "internal"
     status: ClassVar[int] = 500
     retry_after: ClassVar[int | None] = None
+    field_message: ClassVar[str] = "is not acceptable"
 
     def __init__(
-        self, message: str | None = None, *, errors: tuple[FieldError, ...] = ()
+        self,
+        message: str | None = None,
+        *,
+        errors: tuple[FieldError, ...] = (),
+        constraint: str | None = None,
+        table: str | None = None,
     ) -> None:
         super().__init__(message or _first_line(type(self)))
         self.errors = errors
+        self.constraint = constraint
+        self.table = table
 
     @property
     def message(self) -> str:
         """The text for a person; never holds SQL, a secret or another row's value."""
         return str(self.args[0])
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields that are to blame."""
+        return tuple(error.field for error in self.errors)
+
+    def naming(self, fields: tuple[str, ...]) -> Self:
+        """Blame these fields, where none is blamed yet."""
+        if not self.errors:
+            self.errors = tuple(
+                FieldError(field=name, code=self.code, message=self.field_message)
+                for name in fields
+            )
+        return self
 
 
 class Invalid(HowdahError):
@@ -117,26 +139,7 @@ class Conflict(HowdahError):
 
     code = "conflict"
     status = 409
-    field_message: ClassVar[str] = "contradicts another row"
-
-    def __init__(
-        self,
-        message: str | None = None,
-        *,
-        constraint: str | None = None,
-        table: str | None = None,
-        fields: tuple[str, ...] = (),
-    ) -> None:
-        super().__init__(
-            message,
-            errors=tuple(
-                FieldError(field=name, code=self.code, message=self.field_message)
-                for name in fields
-            ),
-        )
-        self.constraint = constraint
-        self.table = table
-        self.fields = fields
+    field_message = "contradicts another row"
 
 
 class Duplicate(Conflict):
@@ -208,10 +211,6 @@ class Misconfigured(HowdahError):
     """A setting or a declaration cannot work."""
 
 
-def _first_line(cls: type) -> str:
-    return (cls.__doc__ or cls.__name__).splitlines()[0]
-
-
 # Codes: https://www.postgresql.org/docs/18/errcodes-appendix.html
 _EXACT: Mapping[str, type[HowdahError]] = {
     "23505": Duplicate,
@@ -271,17 +270,10 @@ def from_sqlstate(
 ) -> HowdahError:
     """Return the error that a code of PostgreSQL means; unknown codes are internal."""
     cls = _EXACT.get(sqlstate) or _CLASSES.get(sqlstate[:2]) or HowdahError
-    message = _MESSAGES.get(sqlstate)
-    if issubclass(cls, Conflict):
-        return cls(message, constraint=constraint, table=table)
-    if issubclass(cls, NotFound):
-        return cls(message)
-    return cls(message, errors=_column_errors(cls, column))
+    error = cls(_MESSAGES.get(sqlstate))
+    error.constraint, error.table = constraint, table
+    return error.naming((column,)) if column and issubclass(cls, Invalid) else error
 
 
-def _column_errors(
-    cls: type[HowdahError], column: str | None
-) -> tuple[FieldError, ...]:
-    if column is None or not issubclass(cls, Invalid):
-        return ()
-    return (FieldError(field=column, code=cls.code, message="is not acceptable"),)
+def _first_line(cls: type) -> str:
+    return (cls.__doc__ or cls.__name__).splitlines()[0]

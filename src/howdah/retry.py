@@ -8,7 +8,8 @@ clock and knows no driver, so every rule of it is tested without waiting.
 import random
 from collections.abc import Callable
 
-from howdah.errors import Contention, HowdahError, Misconfigured, Unavailable
+from howdah.drivers import sqlstate
+from howdah.errors import Contention, HowdahError, Unavailable
 from howdah.settings import Retry
 
 __all__ = ("CONTENTION", "Backoff", "may_connect_later", "may_run_again")
@@ -47,4 +48,6 @@ def may_run_again(error: HowdahError) -> bool:
 
 def may_connect_later(error: HowdahError) -> bool:
     """Say whether a connection refused now may be given to who waits."""
-    return isinstance(error, Unavailable) and not isinstance(error, Misconfigured)
+    code = sqlstate(error.__cause__) if error.__cause__ else None
+    # A wrong password (28) or database (3D) stays wrong however long one waits.
+    return isinstance(error, Unavailable) and (code or "")[:2] not in {"28", "3D"}

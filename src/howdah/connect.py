@@ -1,0 +1,89 @@
+"""How one connection is made, with which limits, for either driver.
+
+Both lanes and the sync door come through here, so a timeout or a repair of a URL has
+one place. Keeps nothing: pools are `lane` and SQLAlchemy's.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+import psycopg
+
+from howdah.drivers import NETWORK, translate
+from howdah.settings import DatabaseURL, Timeouts
+
+__all__ = ("connect", "connect_sync", "limits", "set_limits")
+
+# A server that has stopped answering gets this long above its own statement timeout.
+_GRACE = 5.0
+
+
+def limits(timeouts: Timeouts) -> dict[str, str]:
+    """Return the server's parameters that hold the limits; 0 means none."""
+    return {
+        "statement_timeout": _milliseconds(timeouts.statement),
+        "lock_timeout": _milliseconds(timeouts.lock),
+        "idle_in_transaction_session_timeout": _milliseconds(
+            timeouts.idle_in_transaction
+        ),
+    }
+
+
+def set_limits(timeouts: Timeouts) -> str:
+    """Return SQL that sets the limits for one transaction."""
+    return "; ".join(
+        f"SET LOCAL {name} = {value}" for name, value in limits(timeouts).items()
+    )
+
+
+async def connect(url: DatabaseURL, timeouts: Timeouts) -> asyncpg.Connection:
+    """Open a connection of asyncpg; raises Unavailable and its kin."""
+    try:
+        return await asyncpg.connect(
+            url.for_asyncpg(),
+            timeout=timeouts.connect or None,
+            command_timeout=timeouts.statement + _GRACE if timeouts.statement else None,
+            statement_cache_size=0 if url.pooled else _PLANS,
+            max_cached_statement_lifetime=0,
+            max_cacheable_statement_size=0,
+            server_settings=_session_parameters(url, timeouts),
+        )
+    except NETWORK as exc:
+        raise translate(exc) from exc
+
+
+# Statements kept prepared on each connection of the fast lane.
+_PLANS = 1000
+
+
+def connect_sync(url: DatabaseURL, timeouts: Timeouts) -> "psycopg.Connection[Any]":
+    """Open a connection of psycopg; raises Unavailable and its kin."""
+    options = " ".join(
+        f"-c {name}={value}"
+        for name, value in _session_parameters(url, timeouts).items()
+        if name not in {"application_name", "options"}
+    )
+    given = url.session_parameters.get("options", "")
+    try:
+        return psycopg.connect(
+            url.reveal(),
+            connect_timeout=max(2, round(timeouts.connect)),
+            application_name=url.session_parameters.get("application_name", "howdah"),
+            options=f"{options} {given}".strip() if not url.pooled else given or None,
+            prepare_threshold=None if url.pooled else 5,
+        )
+    except NETWORK as exc:
+        raise translate(exc) from exc
+
+
+def _session_parameters(url: DatabaseURL, timeouts: Timeouts) -> Mapping[str, str]:
+    parameters = {"application_name": "howdah", "timezone": "UTC"}
+    if not url.pooled:
+        # A pooler refuses parameters that it cannot keep apart between its clients.
+        parameters |= limits(timeouts)
+    return parameters | url.session_parameters
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(round(seconds * 1000))

@@ -1,0 +1,346 @@
+"""A PostgreSQL database: two lanes of connections, sessions, transactions, health.
+
+The session lane is a SQLAlchemy engine for people's own code; the fast lane serves
+resources. `Database(...)` only remembers; `async with db` (or the app's lifespan)
+opens. Knows nothing of HTTP, though `session` has the form of a FastAPI dependency.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self, TypeVar
+
+import asyncpg
+import psycopg
+import sqlmodel
+from sqlalchemy import Engine, Table
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from howdah.connect import connect, connect_sync, set_limits
+from howdah.drivers import FOREIGN, translate
+from howdah.embedded import EmbeddedPostgres
+from howdah.engine import make_engine, make_sync_engine
+from howdah.errors import HowdahError, Misconfigured
+from howdah.errors import PoolExhausted as PoolExhaustedError
+from howdah.events import Events, Listener, PoolExhausted, Retried
+from howdah.lane import Lane
+from howdah.models import constraint_fields
+from howdah.retry import CONTENTION, Backoff, may_connect_later, may_run_again
+from howdah.settings import DatabaseURL, Pool, Retry, Settings, Timeouts
+
+__all__ = ("Database", "Health", "Isolation")
+
+T = TypeVar("T")
+Isolation = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
+
+_log = logging.getLogger("howdah.database")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """Whether the database answered, after how many seconds, and how busy we are."""
+
+    ok: bool
+    seconds: float
+    reason: str | None = None
+    busy: int = 0
+    budget: int = 0
+
+
+class Database:
+    """Where the rows are. Nothing happens until it is opened.
+
+    Without settings the environment and `.env` decide, and where they name no
+    database the embedded PostgreSQL of the project serves.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | DatabaseURL | str | None = None,
+        *,
+        pool: Pool | None = None,
+        timeouts: Timeouts | None = None,
+        retry: Retry | None = None,
+    ) -> None:
+        self.settings = settings if isinstance(settings, Settings) else Settings()
+        self.pool = pool or self.settings.pool
+        self.timeouts = timeouts or self.settings.timeouts
+        self.retry = retry or self.settings.retry
+        self.events = Events()
+        self._url = _address(settings, self.settings)
+        self._server = EmbeddedPostgres() if self._url is None else None
+        self._engine: AsyncEngine | None = None
+        self._lane: Lane | None = None
+        self._sync_engine: Engine | None = None
+
+    def __repr__(self) -> str:
+        where = str(self._url) if self._url else "embedded"
+        state = "closed"
+        if self._engine is not None:
+            state = f"{self.busy}/{self.pool.total} busy"
+        return f"Database({where!r}, {state})"
+
+    @property
+    def url(self) -> DatabaseURL:
+        """The address of the database; the embedded server has one while it runs."""
+        if self._url is None:
+            raise Misconfigured(
+                "the embedded PostgreSQL has no address before it is started; open "
+                "the Database first, or set DATABASE_URL"
+            )
+        return self._url
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The SQLAlchemy engine of the session lane, while open."""
+        if self._engine is None:
+            raise Misconfigured(_CLOSED)
+        return self._engine
+
+    @property
+    def lane(self) -> Lane:
+        """The fast lane, while open."""
+        if self._lane is None:
+            raise Misconfigured(_CLOSED)
+        return self._lane
+
+    @property
+    def busy(self) -> int:
+        """How many connections of both lanes are in use."""
+        if self._engine is None or self._lane is None:
+            return 0
+        return self._lane.busy + _checked_out(self._engine)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Tell the listener every event from now on; return what ends that."""
+        return self.events.listen(listener)
+
+    async def open(self, *, wait: bool = True) -> None:
+        """Open both lanes; with wait, return once the server has answered.
+
+        A server that is still starting gets `retry.attempts` chances; then, or at
+        once where it refuses us for good, raises Unavailable.
+        """
+        if self._engine is not None:
+            return
+        await asyncio.to_thread(self._start_server)
+        prelude = set_limits(self.timeouts)
+        self._lane = Lane(
+            self._connect,
+            pool=self.pool,
+            events=self.events,
+            pooled=self.url.pooled,
+            prelude=prelude,
+        )
+        self._engine = make_engine(
+            self._connect,
+            pool=self.pool,
+            events=self.events,
+            echo=self.settings.echo,
+            pooled=self.url.pooled,
+            prelude=prelude,
+        )
+        if wait:
+            await self._wait_for_server()
+
+    async def close(self) -> None:
+        """Close every connection, and stop the embedded server if we started it."""
+        lane, engine, sync_engine = self._lane, self._engine, self._sync_engine
+        self._lane = self._engine = self._sync_engine = None
+        if lane is not None:
+            await lane.close()
+        if engine is not None:
+            await engine.dispose()
+        if sync_engine is not None:
+            await asyncio.to_thread(sync_engine.dispose)
+        await asyncio.to_thread(self._stop_server)
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.open()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        """Give a request its session, as `Depends(db.session, scope="function")`.
+
+        Commits before the response leaves; rolls back on any exception. `connect`
+        refuses routes that leave the scope out, since they would answer first.
+        """
+        async with self.transaction() as session:
+            yield session
+
+    @asynccontextmanager
+    async def transaction(
+        self, *, isolation: Isolation | None = None
+    ) -> AsyncIterator[AsyncSession]:
+        """Give a session that commits at a clean end and rolls back otherwise.
+
+        Raises Howdah's errors for those of drivers, at the end of the block.
+        """
+        sessions = async_sessionmaker(
+            self.engine, class_=AsyncSession, expire_on_commit=False
+        )
+        async with sessions() as session:
+            try:
+                if isolation is not None:
+                    await session.connection(
+                        execution_options={"isolation_level": isolation}
+                    )
+                yield session
+                await session.commit()
+            except FOREIGN as exc:
+                raise self._explained(exc, _tables(session)) from exc
+
+    async def run(
+        self,
+        work: Callable[[AsyncSession], Awaitable[T]],
+        *,
+        isolation: Isolation | None = None,
+        attempts: int | None = None,
+    ) -> T:
+        """Run the whole unit of work in a transaction, again where others were faster.
+
+        The work is repeated, from its beginning and with a new session, after a
+        serialization failure or a deadlock; so it must leave e-mails and the like to
+        its caller. Raises Contention when the attempts are used up.
+        """
+        policy = replace(CONTENTION, attempts=attempts) if attempts else CONTENTION
+        backoff = Backoff(policy)
+        while True:
+            try:
+                async with self.transaction(isolation=isolation) as session:
+                    result = await work(session)
+            except HowdahError as error:
+                if not may_run_again(error):
+                    raise
+                await self._pause(backoff, error)
+            else:
+                return result
+
+    @contextmanager
+    def sync_session(self) -> Iterator[sqlmodel.Session]:
+        """Give a plain `sqlmodel.Session` on psycopg, in a transaction of its own.
+
+        For sync endpoints, scripts and notebooks; works on a Database that is not
+        open, too. Its pool is as large as that of the session lane, and apart from it.
+        """
+        with sqlmodel.Session(self._sync(), expire_on_commit=False) as session:
+            try:
+                yield session
+                session.commit()
+            except FOREIGN as exc:
+                raise self._explained(exc, _tables(session)) from exc
+
+    async def health(self) -> Health:
+        """Ask the server for a sign of life; raise nothing where it is gone."""
+        started = time.perf_counter()
+        reason = None
+        try:
+            async with asyncio.timeout(self.timeouts.connect or None):
+                await self.lane.fetchval("SELECT 1", read=True)
+        except (HowdahError, TimeoutError) as error:
+            reason = error.message if isinstance(error, HowdahError) else "no answer"
+        return Health(
+            ok=reason is None,
+            seconds=time.perf_counter() - started,
+            reason=reason,
+            busy=self.busy,
+            budget=self.pool.total,
+        )
+
+    async def _connect(self) -> asyncpg.Connection:
+        return await connect(self.url, self.timeouts)
+
+    def _connect_sync(self) -> "psycopg.Connection[Any]":
+        return connect_sync(self.url, self.timeouts)
+
+    def _sync(self) -> Engine:
+        if self._sync_engine is None:
+            self._start_server()
+            self._sync_engine = make_sync_engine(
+                self._connect_sync,
+                pool=self.pool,
+                events=self.events,
+                echo=self.settings.echo,
+                prelude=set_limits(self.timeouts) if self.url.pooled else "",
+            )
+        return self._sync_engine
+
+    def _start_server(self) -> None:
+        if self._server is not None and self._url is None:
+            self._server.start()
+            self._url = DatabaseURL.parse(self._server.url())
+
+    def _stop_server(self) -> None:
+        if self._server is not None and self._url is not None:
+            self._url = None
+            self._server.stop()
+
+    async def _wait_for_server(self) -> None:
+        backoff = Backoff(self.retry)
+        while True:
+            try:
+                await self.lane.fetchval("SELECT 1", read=True)
+            except HowdahError as error:
+                if not may_connect_later(error):
+                    raise
+                _log.info("waiting for %s: %s", self._url, error.message)
+                await self._pause(backoff, error)
+            else:
+                return
+
+    async def _pause(self, backoff: Backoff, error: HowdahError) -> None:
+        """Wait before the next attempt, or raise the error when there is none."""
+        attempt = backoff.attempt
+        delay = backoff.next_delay()
+        if delay is None:
+            raise error
+        self.events.emit(Retried(reason=error.code, attempt=attempt, delay=delay))
+        await asyncio.sleep(delay)
+
+    def _explained(self, exc: BaseException, tables: Iterable[Table]) -> HowdahError:
+        if isinstance(exc, PoolTimeoutError):
+            return self._exhausted()
+        error = translate(exc)
+        return error.naming(constraint_fields(error.constraint, tables))
+
+    def _exhausted(self) -> HowdahError:
+        size, waited = self.pool.sessions, self.pool.timeout
+        self.events.emit(PoolExhausted(lane="session", size=size, waited=waited))
+        return PoolExhaustedError(
+            f"the session lane gave no connection in {waited:.2f} s "
+            f"({size} of {size} busy); raise DB_POOL_SIZE or shorten transactions"
+        )
+
+
+_CLOSED = "the Database is not open; use `async with db:` or connect(app, db)"
+
+
+def _address(
+    given: Settings | DatabaseURL | str | None, settings: Settings
+) -> DatabaseURL | None:
+    if isinstance(given, str):
+        return DatabaseURL.parse(given)
+    return given if isinstance(given, DatabaseURL) else settings.url
+
+
+def _tables(session: AsyncSession | sqlmodel.Session) -> list[Table]:
+    """Return the tables that a failed session may have written to."""
+    metadatas = {sqlmodel.SQLModel.metadata}
+    metadatas |= {type(row).metadata for row in session if hasattr(row, "metadata")}
+    return [table for metadata in metadatas for table in metadata.tables.values()]
+
+
+def _checked_out(engine: AsyncEngine) -> int:
+    return int(getattr(engine.pool, "checkedout", int)())

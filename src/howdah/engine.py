@@ -1,0 +1,172 @@
+"""SQLAlchemy's engine as Howdah needs it: plain, and with three habits more.
+
+It notices a closed socket without asking the server, refuses to commit what the
+server has already given up, and tells of its statements. Knows no sessions.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import psycopg
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import Connection, ExceptionContext
+from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from howdah.drivers import is_disconnect
+from howdah.errors import TransactionAborted
+from howdah.events import Events, StatementFinished
+from howdah.settings import Pool
+
+__all__ = ("make_engine", "make_sync_engine")
+
+
+def make_engine(
+    connect: Callable[[], Awaitable[asyncpg.Connection]],
+    *,
+    pool: Pool,
+    events: Events,
+    echo: bool = False,
+    pooled: bool = False,
+    prelude: str = "",
+) -> AsyncEngine:
+    """Return an engine on asyncpg whose connections come from `connect`."""
+
+    async def creator(*_: Any, **__: Any) -> asyncpg.Connection:
+        return await connect()
+
+    # Behind a pooler the next transaction may meet another server, where the name of
+    # a prepared statement means nothing, or something else.
+    unnamed = {
+        "prepared_statement_cache_size": 0,
+        "prepared_statement_name_func": lambda: f"__howdah_{uuid4().hex}__",
+    }
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=creator,
+        connect_args=unnamed if pooled else {},
+        **_pool_options(pool, echo=echo),
+    )
+    _teach(engine.sync_engine, events, prelude=prelude if pooled else "")
+    return engine
+
+
+def make_sync_engine(
+    connect: "Callable[[], psycopg.Connection[Any]]",
+    *,
+    pool: Pool,
+    events: Events,
+    echo: bool = False,
+    prelude: str = "",
+) -> Engine:
+    """Return an engine on psycopg whose connections come from `connect`."""
+    engine = create_engine(
+        "postgresql+psycopg://", creator=connect, **_pool_options(pool, echo=echo)
+    )
+    _teach(engine, events, prelude=prelude)
+    return engine
+
+
+def _pool_options(pool: Pool, *, echo: bool) -> dict[str, Any]:
+    size = max(1, min(pool.size, pool.sessions))
+    return {
+        "echo": echo,
+        "hide_parameters": True,
+        "pool_size": size,
+        "max_overflow": pool.sessions - size,
+        "pool_timeout": pool.timeout,
+        "pool_recycle": pool.recycle,
+        "pool_pre_ping": pool.pre_ping,
+        "pool_use_lifo": True,
+    }
+
+
+def _teach(engine: Engine, events: Events, *, prelude: str) -> None:
+    event.listen(engine, "checkout", _refuse_closed)
+    event.listen(engine, "handle_error", _remember_failure)
+    event.listen(engine, "rollback", _forget_failure)
+    event.listen(engine, "rollback_savepoint", _forget_failure)
+    event.listen(engine, "commit", _refuse_aborted)
+    if prelude:
+        event.listen(engine, "begin", _preluded(prelude))
+    _Stopwatch(events).watch(engine)
+
+
+def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:
+    driver = getattr(connection, "driver_connection", connection)
+    closed = driver.closed if hasattr(driver, "closed") else driver.is_closed()
+    if closed:
+        raise DisconnectionError
+
+
+_FAILED = "howdah.failed"
+
+
+def _remember_failure(context: ExceptionContext) -> None:
+    cause = context.original_exception
+    if is_disconnect(cause) or is_disconnect(cause.__cause__ or cause):
+        context.is_disconnect = True
+    if context.connection is not None and not context.connection.invalidated:
+        context.connection.info[_FAILED] = True
+
+
+def _forget_failure(connection: Connection, *_: Any) -> None:
+    if not connection.invalidated:
+        connection.info.pop(_FAILED, None)
+
+
+def _refuse_aborted(connection: Connection) -> None:
+    """Raise where PostgreSQL would answer COMMIT with a silent ROLLBACK.
+
+    A statement failed and the code went on without rolling back. Only then is the
+    server asked whether the transaction still lives.
+    """
+    if connection.invalidated or not connection.info.pop(_FAILED, False):
+        return
+    try:
+        connection.exec_driver_sql("SELECT 1")
+    except DBAPIError as exc:
+        raise TransactionAborted from exc
+
+
+def _preluded(statement: str) -> Callable[[Connection], None]:
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(statement)
+
+    return begin
+
+
+class _Stopwatch:
+    """Tells how long statements took, while somebody listens."""
+
+    def __init__(self, events: Events) -> None:
+        self._events = events
+
+    def watch(self, engine: Engine) -> None:
+        event.listen(engine, "before_cursor_execute", self._started)
+        event.listen(engine, "after_cursor_execute", self._finished)
+        event.listen(engine, "handle_error", self._failed)
+
+    def _started(self, _connection: Any, _cursor: Any, *rest: Any) -> None:
+        context = rest[2]
+        if self._events and context is not None:
+            context.howdah_started = time.perf_counter()
+
+    def _finished(self, _connection: Any, _cursor: Any, *rest: Any) -> None:
+        self._tell(rest[0], rest[2], failed=False)
+
+    def _failed(self, context: ExceptionContext) -> None:
+        self._tell(context.statement or "", context.execution_context, failed=True)
+
+    def _tell(self, statement: str, context: Any, *, failed: bool) -> None:
+        started = getattr(context, "howdah_started", None)
+        if started is not None:
+            seconds = time.perf_counter() - started
+            self._events.emit(
+                StatementFinished(
+                    statement=statement, seconds=seconds, lane="session", failed=failed
+                )
+            )

@@ -1,0 +1,122 @@
+"""Column types and mixins for people's models, and what a table's metadata tells.
+
+For SQLModel (`...Fields`) and for SQLAlchemy declarative (`...Columns`). Knows no
+statement and no connection.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field as Constrained
+from pydantic import PlainSerializer
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Constraint,
+    DateTime,
+    ForeignKeyConstraint,
+    PrimaryKeyConstraint,
+    Table,
+    func,
+    true,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlmodel import Field, SQLModel
+
+__all__ = (
+    "Money",
+    "SoftDeleteColumns",
+    "SoftDeleteFields",
+    "TimestampColumns",
+    "TimestampFields",
+    "constraint_fields",
+)
+
+Money = Annotated[
+    Decimal,
+    Constrained(max_digits=12, decimal_places=2, allow_inf_nan=False),
+    PlainSerializer(float, return_type=float, when_used="json"),
+]
+"""NUMERIC(12, 2) in the database, Decimal in Python, a number in JSON.
+
+Twelve digits fit a JSON number's double without loss, so the number is exact.
+"""
+
+
+class TimestampFields(SQLModel):
+    """`created_at` and `updated_at` for SQLModel, kept by the database's clock."""
+
+    # Without it, reading `updated_at` after an update would be a hidden query.
+    __mapper_args__: ClassVar[dict[str, Any]] = {"eager_defaults": True}
+
+    created_at: datetime = Field(
+        default=None, nullable=False, sa_column_kwargs={"server_default": func.now()}
+    )
+    updated_at: datetime | None = Field(
+        default=None, sa_column_kwargs={"onupdate": func.now()}
+    )
+
+
+class SoftDeleteFields(SQLModel):
+    """`is_active` for SQLModel: false is a deleted row that can be restored."""
+
+    is_active: bool = Field(default=True, sa_column_kwargs={"server_default": true()})
+
+
+class TimestampColumns:
+    """`created_at` and `updated_at` for declarative, kept by the database's clock."""
+
+    __mapper_args__: ClassVar[dict[str, Any]] = {"eager_defaults": True}
+
+    created_at: Mapped[datetime] = mapped_column(
+        DateTime(timezone=True), server_default=func.now()
+    )
+    updated_at: Mapped[datetime | None] = mapped_column(
+        DateTime(timezone=True), onupdate=func.now()
+    )
+
+
+class SoftDeleteColumns:
+    """`is_active` for declarative: false is a deleted row that can be restored."""
+
+    is_active: Mapped[bool] = mapped_column(
+        Boolean, default=True, server_default=true()
+    )
+
+
+def constraint_fields(name: str | None, tables: Iterable[Table]) -> tuple[str, ...]:
+    """Return the columns of the constraint or unique index with this name, if any.
+
+    A constraint without a name is known by the one that PostgreSQL gives it.
+    """
+    if name is None:
+        return ()
+    for table in tables:
+        for given, columns in _constraints(table):
+            if given == name:
+                return columns
+    return ()
+
+
+def _constraints(table: Table) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for constraint in table.constraints:
+        columns = tuple(column.name for column in getattr(constraint, "columns", ()))
+        yield str(constraint.name or _default_name(table, constraint, columns)), columns
+    for index in table.indexes:
+        yield str(index.name), tuple(column.name for column in index.columns)
+
+
+def _default_name(
+    table: Table, constraint: Constraint, columns: tuple[str, ...]
+) -> str:
+    # https://www.postgresql.org/docs/18/sql-createtable.html: ChooseConstraintName
+    if isinstance(constraint, PrimaryKeyConstraint):
+        return f"{table.name}_pkey"
+    suffix = "key"
+    if isinstance(constraint, ForeignKeyConstraint):
+        suffix = "fkey"
+    elif isinstance(constraint, CheckConstraint):
+        suffix = "check"
+    return "_".join((table.name, *columns, suffix))
