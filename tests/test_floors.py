@@ -18,7 +18,7 @@ FLOORS = (
     ("database", "statements", "store"),
     ("fast", "migrations", "repository"),
     ("load", "problems", "pytest_plugin", "scaffold", "telemetry"),
-    ("web",),
+    ("route", "web"),
     ("resource",),
     ("cli",),
     ("__init__", "__main__"),

@@ -257,7 +257,7 @@ class _Held:
     @property
     def unclean(self) -> bool:
         """Whether its next user would be surprised."""
-        return self.connection.is_closed() or self.connection.is_in_transaction()
+        return bool(self.connection.is_closed() or self.connection.is_in_transaction())
 
     def fit(self, recycle: float) -> bool:
         """Say whether it is open and young enough to be used."""

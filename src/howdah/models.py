@@ -7,13 +7,15 @@ statement and no connection.
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, get_args
 
+import sqlalchemy
 from pydantic import Field as Constrained
 from pydantic import PlainSerializer
 from sqlalchemy import (
     Boolean,
     CheckConstraint,
+    Column,
     Constraint,
     DateTime,
     ForeignKeyConstraint,
@@ -22,27 +24,45 @@ from sqlalchemy import (
     func,
     true,
 )
+from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlmodel import Field, SQLModel
 
+from howdah.errors import Misconfigured
+
 __all__ = (
     "Money",
+    "OptionalMoney",
     "SoftDeleteColumns",
     "SoftDeleteFields",
     "TimestampColumns",
     "TimestampFields",
     "constraint_fields",
+    "declared_model",
+    "mapped_columns",
 )
 
 Money = Annotated[
     Decimal,
-    Constrained(max_digits=12, decimal_places=2, allow_inf_nan=False),
+    Constrained(max_digits=12, decimal_places=2),
     PlainSerializer(float, return_type=float, when_used="json"),
 ]
 """NUMERIC(12, 2) in the database, Decimal in Python, a number in JSON.
 
 Twelve digits fit a JSON number's double without loss, so the number is exact.
 """
+
+
+def _number_or_null(value: Decimal | None) -> float | None:
+    return None if value is None else float(value)
+
+
+OptionalMoney = Annotated[
+    Decimal | None,
+    Constrained(max_digits=12, decimal_places=2),
+    PlainSerializer(_number_or_null, return_type=float | None, when_used="json"),
+]
+"""Money that may be absent: `Money | None` loses its NUMERIC(12, 2) in SQLModel."""
 
 
 class TimestampFields(SQLModel):
@@ -84,6 +104,31 @@ class SoftDeleteColumns:
     is_active: Mapped[bool] = mapped_column(
         Boolean, default=True, server_default=true()
     )
+
+
+def declared_model(cls: type) -> type[Any] | None:
+    """Return the model that a class is declared with: `class Items(Resource[Item])`."""
+    for base in getattr(cls, "__orig_bases__", ()):
+        for argument in get_args(base):
+            if isinstance(argument, type):
+                return argument
+    return None
+
+
+def mapped_columns(model: type[Any]) -> dict[str, Column[Any]]:
+    """Return the columns of a mapped class by the names of its attributes."""
+    try:
+        mapper = sqlalchemy.inspect(model)
+    except NoInspectionAvailable:
+        raise Misconfigured(
+            f"{model.__name__} is not a mapped class; give it table=True (SQLModel) "
+            "or derive it from your declarative base"
+        ) from None
+    return {
+        attribute.key: attribute.columns[0]
+        for attribute in mapper.column_attrs
+        if isinstance(attribute.columns[0], Column)
+    }
 
 
 def constraint_fields(name: str | None, tables: Iterable[Table]) -> tuple[str, ...]:

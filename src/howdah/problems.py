@@ -1,0 +1,248 @@
+"""Errors as RFC 9457 problem details: one function, and the handlers that call it.
+
+A problem never holds SQL, a stack, what a client sent or a value of another row.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+from uuid import uuid4
+
+from fastapi import FastAPI, Request
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from fastapi.routing import iter_route_contexts
+from starlette.exceptions import HTTPException
+
+from howdah.drivers import FOREIGN, translate
+from howdah.errors import FieldError, HowdahError, Invalid
+
+__all__ = ("MEDIA_TYPE", "install", "problem", "responses")
+
+MEDIA_TYPE = "application/problem+json"
+
+_log = logging.getLogger("howdah.problems")
+
+
+def problem(error: HowdahError, *, instance: str | None = None) -> dict[str, Any]:
+    """Return the members of a problem: `type`, `title`, `status`, `detail`, ..."""
+    members = _members(error.status, error.code, error.message, instance)
+    if error.errors:
+        members["errors"] = [_fault(fault) for fault in error.errors]
+    return members
+
+
+def install(app: FastAPI) -> None:
+    """Let the app answer every error with a problem."""
+    app.add_exception_handler(HowdahError, _on_howdah)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+    for foreign in FOREIGN:
+        app.add_exception_handler(foreign, _on_driver)
+    app.add_exception_handler(Exception, _on_fault)
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return what OpenAPI says of these statuses, for `responses=` of a route."""
+    return {
+        status: {
+            "description": HTTPStatus(status).phrase,
+            "content": {MEDIA_TYPE: {"schema": _SCHEMA}},
+        }
+        for status in statuses
+    }
+
+
+_TEXT = {"type": "string"}
+_SCHEMA: Mapping[str, Any] = {
+    "title": "Problem",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "code"],
+    "properties": {
+        "type": {**_TEXT, "format": "uri"},
+        "title": _TEXT,
+        "status": {"type": "integer"},
+        "detail": _TEXT,
+        "instance": _TEXT,
+        "code": _TEXT,
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["field", "code", "message"],
+                "properties": {
+                    "field": _TEXT,
+                    "index": {"type": "integer"},
+                    "code": _TEXT,
+                    "message": _TEXT,
+                },
+            },
+        },
+    },
+}
+_CODES: Mapping[int, str] = {
+    400: "bad_request",
+    413: "too_large",
+    415: "unsupported_media_type",
+    422: Invalid.code,
+}
+
+
+def _members(
+    status: int, code: str, detail: str, instance: str | None
+) -> dict[str, Any]:
+    members = {
+        "type": f"urn:howdah:problem:{code}",
+        "title": _phrase(status),
+        "status": status,
+        "detail": detail,
+        "code": code,
+    }
+    return members if instance is None else {**members, "instance": instance}
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
+
+
+def _fault(fault: FieldError) -> dict[str, Any]:
+    members: dict[str, Any] = {
+        "field": fault.field,
+        "code": fault.code,
+        "message": fault.message,
+    }
+    return members if fault.index is None else {**members, "index": fault.index}
+
+
+async def _on_howdah(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HowdahError)  # noqa: S101 - for types: registered so
+    if error.status >= _FAULT and error.retry_after is None:
+        return await _on_fault(request, error)
+    headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
+    return _answer(
+        problem(error, instance=request.url.path), error.status, headers=headers
+    )
+
+
+async def _on_driver(request: Request, error: Exception) -> Response:
+    translated = translate(error)
+    translated.__cause__ = error
+    return await _on_howdah(request, translated)
+
+
+async def _on_invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - for types
+    faults = tuple(_field_error(fault) for fault in error.errors())
+    return await _on_howdah(request, Invalid(_summary(faults), errors=faults))
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - for types
+    status = error.status_code
+    if status in _BODYLESS:
+        return Response(status_code=status, headers=error.headers)
+    known = isinstance(error.detail, str)
+    detail = error.detail if known else _phrase(status)
+    code = _CODES.get(status) or _phrase(status).lower().replace(" ", "_")
+    members = _members(status, code, detail, request.url.path)
+    headers = dict(error.headers or {})
+    if status == _WRONG_METHOD:
+        headers["Allow"] = _allowed(request) or headers.get("Allow", "")
+    if not known:
+        # Some raise HTTPException with an object: it is kept, beside the text.
+        members["data"] = jsonable_encoder(error.detail)
+    return _answer(members, status, headers=headers)
+
+
+async def _on_fault(request: Request, error: Exception) -> Response:
+    number = uuid4().hex
+    _log.error(
+        "fault %s in %s %s",
+        number,
+        request.method,
+        request.url.path,
+        exc_info=error,
+        extra={"action": "fault", "fault": number},
+    )
+    detail = f"Something went wrong inside; the log has it as {number}."
+    members = _members(_FAULT, HowdahError.code, detail, request.url.path)
+    return _answer({**members, "id": number}, _FAULT)
+
+
+_FAULT = 500
+_WRONG_METHOD = 405
+_BODYLESS = frozenset({204, 205, 304})
+
+
+def _allowed(request: Request) -> str:
+    """Return every method that some route has for this path.
+
+    Starlette names those of the first route alone, and RFC 9110 wants them all.
+    """
+    bare = request.scope["path"].rstrip("/")
+    allowed: set[str] = set()
+    for context in iter_route_contexts(request.app.routes):
+        pattern = getattr(context, "path_regex", None)
+        if pattern and (pattern.match(bare) or pattern.match(f"{bare}/")):
+            allowed |= context.methods or set()
+    return ", ".join(sorted(allowed | ({"HEAD"} if "GET" in allowed else set())))
+
+
+def _answer(
+    members: Mapping[str, Any],
+    status: int,
+    *,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    return JSONResponse(
+        members, status_code=status, headers=headers, media_type=MEDIA_TYPE
+    )
+
+
+def _summary(faults: Sequence[FieldError]) -> str:
+    """Say the first faults in one line; `errors` has them all."""
+    said = "; ".join(
+        f"{_place(fault)}: {fault.message}" for fault in faults[:_SUMMARISED]
+    )
+    more = len(faults) - _SUMMARISED
+    return f"{said}; and {more} more" if more > 0 else said
+
+
+_SUMMARISED = 3
+
+
+def _place(fault: FieldError) -> str:
+    return fault.field if fault.index is None else f"row {fault.index}, {fault.field}"
+
+
+def _field_error(fault: Mapping[str, Any]) -> FieldError:
+    """Name a field as clients know it: without `body` or `query` before it."""
+    place = [part for part in fault["loc"][1:] if part != "[key]"]
+    if fault["type"] == "json_invalid":
+        return FieldError(field="body", code="json_invalid", message=_json_fault(fault))
+    index = place.pop(0) if place and isinstance(place[0], int) else None
+    return FieldError(
+        field=".".join(_printable(part) for part in place) or str(fault["loc"][0]),
+        index=index,
+        code=str(fault["type"]),
+        message=str(fault["msg"]).removeprefix("Value error, "),
+    )
+
+
+def _json_fault(fault: Mapping[str, Any]) -> str:
+    reason = fault.get("ctx", {}).get("error", "cannot be read")
+    position = fault["loc"][-1]
+    where = (
+        f" at character {position}" if isinstance(position, int) and position else ""
+    )
+    return f"is no JSON: {reason}{where}"
+
+
+def _printable(part: object) -> str:
+    # A key of the client's own making may hold what no text may: half a character.
+    return str(part).encode("utf-8", "replace").decode()[:100]

@@ -1,0 +1,442 @@
+"""A model behind HTTP: declared as attributes, served as plain FastAPI routes.
+
+Each action is a method that may be overridden alone. This file knows paths, statuses
+and schemas; what a row is and where it lives is the store's.
+"""
+
+import builtins
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
+
+from fastapi import APIRouter, Path, Request, Response
+from fastapi import Query as QueryParameter
+from pydantic import BaseModel, BeforeValidator, Field
+from sqlalchemy import Column
+
+from howdah import problems
+from howdah.database import Database
+from howdah.errors import Misconfigured
+from howdah.fast import FastStore
+from howdah.models import declared_model, mapped_columns
+from howdah.paging import OffsetPage
+from howdah.query import Query
+from howdah.route import StrictRoute
+from howdah.settings import PageLimits
+from howdah.statements import Layout
+from howdah.store import Created, Store
+
+__all__ = ("Resource", "ResourceRoute")
+
+M = TypeVar("M")
+
+
+class ResourceRoute(StrictRoute):
+    """A route of a resource."""
+
+    resource: ClassVar["Resource[Any]"]
+
+
+class Resource(Generic[M]):
+    """The rows of one model: `class Items(Resource[Item])`, then `Items(db).router()`.
+
+    Only what is declared can be read or written.
+    """
+
+    model: ClassVar[type[Any]]
+    create_schema: ClassVar[type[BaseModel]]
+    update_schema: ClassVar[type[BaseModel]]
+    read_schema: ClassVar[type[BaseModel]]
+    search: ClassVar[tuple[str, ...]] = ()
+    """Text columns that `GET /search?q=` looks into; without any there is no search."""
+    soft_delete: ClassVar[str | None] = None
+    """A boolean like `is_active`, or a moment like `deleted_at`."""
+    page: ClassVar[PageLimits] = PageLimits()
+    batch: ClassVar[int] = 10_000
+    """Most rows of one batch."""
+    body: ClassVar[int] = 16 * 1024 * 1024
+    """Most bytes of a request's body."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        model = declared_model(cls)
+        if model is not None:
+            cls.model = model
+
+    def __init__(self, db: Database, *, store: Store | None = None) -> None:
+        layout = _layout(type(self))
+        self.db = db
+        self.name = self.model.__name__
+        self.store = store or FastStore(db, layout, model=self.name)
+        self._key = layout.key
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name})"
+
+    async def get(self, key: Any) -> bytes:
+        """Return the JSON of one row, or raise NotFound."""
+        return await self.store.get(key)
+
+    async def list(self, query: Query, page: OffsetPage) -> bytes:
+        """Return the JSON of a page of rows; searches come through here as well."""
+        return await self.store.list(query, page)
+
+    async def count(self, query: Query) -> int:
+        """Return how many rows a list of all pages would have."""
+        return await self.store.count(query)
+
+    async def create(self, values: BaseModel) -> Created:
+        """Insert a row."""
+        return await self.store.create(values.model_dump())
+
+    async def create_many(self, rows: Sequence[BaseModel]) -> bytes:
+        """Insert all rows or none; return their JSON in the order given."""
+        return await self.store.create_many([row.model_dump() for row in rows])
+
+    async def update(self, key: Any, values: BaseModel) -> bytes:
+        """Change the fields that were sent, and no others."""
+        return await self.store.update(key, values.model_dump(exclude_unset=True))
+
+    async def delete(self, key: Any, *, hard: bool) -> None:
+        """Mark the row as deleted, or remove it."""
+        await self.store.delete(key, hard=hard)
+
+    def router(self, **options: Any) -> APIRouter:
+        """Return the routes; options are those of APIRouter: prefix, tags, ..."""
+        route_class = type("Route", (ResourceRoute,), {"resource": self})
+        router = APIRouter(**{"route_class": route_class, **options})
+        for action in _actions(self):
+            action.add_to(router)
+        return router
+
+
+class _Action:
+    """One route: its method and path, what it takes, and what it answers."""
+
+    def __init__(
+        self,
+        name: str,
+        resource: Resource[Any],
+        endpoint: Callable[..., Awaitable[Response]],
+        *parameters: inspect.Parameter,
+        **route: Any,
+    ) -> None:
+        self.name = name
+        self.resource = resource
+        self.parameters = parameters
+        self.endpoint = endpoint
+        self.route = route
+
+    def add_to(self, router: APIRouter) -> None:
+        """Register the route, under a name that stays the same for clients."""
+        statuses = self.route.pop("statuses")
+        router.add_api_route(
+            endpoint=self._signed(),
+            operation_id=f"{self.resource.model.__table__.name}_{self.name}",
+            responses=problems.responses(*statuses, 422, 503),
+            max_body_size=self.resource.body,
+            **self.route,
+        )
+
+    def _signed(self) -> Callable[..., Awaitable[Response]]:
+        """Return the endpoint with the signature that FastAPI reads."""
+        endpoint = self.endpoint
+
+        async def signed(**given: Any) -> Response:
+            return await endpoint(**given)
+
+        signed.__name__ = f"{self.name}_{_snake(self.resource.name)}"
+        signed.__doc__ = endpoint.__doc__
+        signed.__signature__ = inspect.Signature(  # type: ignore[attr-defined] # read by inspect.signature
+            builtins.list(self.parameters)
+        )
+        return signed
+
+
+def _actions(resource: Resource[Any]) -> builtins.list[_Action]:
+    """Return the routes; fixed paths stand before `/{key}`, which would match them."""
+    name = _snake(resource.name)
+    one = f"/{{{name}_id}}"
+    return [
+        _create(resource),
+        _list(resource),
+        *([_search(resource)] if resource.search else []),
+        _count(resource),
+        _create_many(resource),
+        _get(resource, one),
+        _update(resource, one, "PUT"),
+        _update(resource, one, "PATCH"),
+        _delete(resource, one),
+    ]
+
+
+def _create(resource: Resource[Any]) -> _Action:
+    async def create(values: BaseModel, request: Request) -> Response:
+        """Create a row."""
+        created = await resource.create(values)
+        headers = {}
+        if created.key is not None:
+            headers["Location"] = f"{request.url.path.rstrip('/')}/{created.key}"
+        return _json(created.body, status=201, headers=headers)
+
+    return _Action(
+        "create",
+        resource,
+        create,
+        _parameter("values", resource.create_schema),
+        _parameter("request", Request),
+        path="/",
+        methods=["POST"],
+        status_code=201,
+        response_model=resource.read_schema,
+        statuses=(409, 413, 415),
+    )
+
+
+def _create_many(resource: Resource[Any]) -> _Action:
+    async def create_many(rows: Sequence[BaseModel]) -> Response:
+        """Create all rows or none, in one transaction."""
+        return _json(await resource.create_many(rows), status=201)
+
+    rows = Annotated[
+        builtins.list[resource.create_schema],  # type: ignore[name-defined] # known when it runs
+        Field(max_length=resource.batch),
+    ]
+    return _Action(
+        "create_many",
+        resource,
+        create_many,
+        _parameter("rows", rows),
+        path="/batch",
+        methods=["POST"],
+        status_code=201,
+        response_model=builtins.list[resource.read_schema],  # type: ignore[name-defined] # known when it runs
+        statuses=(409, 413, 415),
+    )
+
+
+def _list(resource: Resource[Any]) -> _Action:
+    async def list_rows(**given: Any) -> Response:
+        """List rows, in the order of their keys."""
+        return _json(await resource.list(_query(given), _page(given)))
+
+    return _Action(
+        "list",
+        resource,
+        list_rows,
+        *_page_parameters(resource),
+        *_active_only(resource),
+        path="/",
+        methods=["GET"],
+        response_model=builtins.list[resource.read_schema],  # type: ignore[name-defined] # known when it runs
+        statuses=(),
+    )
+
+
+def _search(resource: Resource[Any]) -> _Action:
+    async def search(**given: Any) -> Response:
+        """List the rows that hold the words."""
+        return _json(await resource.list(_query(given), _page(given)))
+
+    words = QueryParameter(
+        min_length=1,
+        max_length=_LONGEST_SEARCH,
+        description=f"What {', '.join(resource.search)} has to hold",
+    )
+    return _Action(
+        "search",
+        resource,
+        search,
+        _parameter("q", Annotated[str, words]),
+        *_page_parameters(resource),
+        *_active_only(resource),
+        path="/search",
+        methods=["GET"],
+        response_model=builtins.list[resource.read_schema],  # type: ignore[name-defined] # known when it runs
+        statuses=(),
+    )
+
+
+_LONGEST_SEARCH = 1000
+
+
+class Total(BaseModel):
+    """How many rows there are."""
+
+    total: int
+
+
+def _count(resource: Resource[Any]) -> _Action:
+    async def count(**given: Any) -> Response:
+        """Count rows."""
+        total = await resource.count(_query(given))
+        return _json(b'{"total": %d}' % total)
+
+    return _Action(
+        "count",
+        resource,
+        count,
+        *_active_only(resource),
+        path="/count",
+        methods=["GET"],
+        response_model=Total,
+        statuses=(),
+    )
+
+
+def _get(resource: Resource[Any], path: str) -> _Action:
+    async def get(**given: Any) -> Response:
+        """Get one row."""
+        (key,) = given.values()
+        return _json(await resource.get(key))
+
+    return _Action(
+        "get",
+        resource,
+        get,
+        _key_parameter(resource),
+        path=path,
+        methods=["GET"],
+        response_model=resource.read_schema,
+        statuses=(404,),
+    )
+
+
+def _update(resource: Resource[Any], path: str, method: str) -> _Action:
+    async def update(values: BaseModel, **given: Any) -> Response:
+        """Change the fields that are sent, and no others."""
+        (key,) = given.values()
+        return _json(await resource.update(key, values))
+
+    return _Action(
+        "update" if method == "PUT" else "patch",
+        resource,
+        update,
+        _key_parameter(resource),
+        _parameter("values", resource.update_schema),
+        path=path,
+        methods=[method],
+        response_model=resource.read_schema,
+        statuses=(404, 409, 413, 415),
+    )
+
+
+def _delete(resource: Resource[Any], path: str) -> _Action:
+    async def delete(*, hard_delete: bool, **given: Any) -> Response:
+        """Delete a row; where rows are only marked as deleted, hard_delete removes."""
+        (key,) = given.values()
+        await resource.delete(key, hard=hard_delete)
+        return Response(status_code=204)
+
+    hard = QueryParameter(description="Remove the row instead of marking it")
+    return _Action(
+        "delete",
+        resource,
+        delete,
+        _key_parameter(resource),
+        _parameter("hard_delete", Annotated[bool, hard], default=False),
+        path=path,
+        methods=["DELETE"],
+        status_code=204,
+        statuses=(404, 409),
+    )
+
+
+_WHOLE = re.compile(r"-?[0-9]+\Z", re.ASCII)
+
+
+def _whole(value: object) -> object:
+    """Refuse what `int` would take as well: `1_0`, ` 1`, `1.0`."""
+    if isinstance(value, str) and not _WHOLE.match(value):
+        raise ValueError("has to be a whole number, digits only")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+
+
+def _parameter(
+    name: str, annotation: Any, *, default: Any = inspect.Parameter.empty
+) -> inspect.Parameter:
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
+    )
+
+
+def _key_parameter(resource: Resource[Any]) -> inspect.Parameter:
+    python_type = resource._key.type.python_type  # noqa: SLF001 - the same file
+    annotation: Any = Whole if python_type is int else python_type
+    return _parameter(f"{_snake(resource.name)}_id", Annotated[annotation, Path()])
+
+
+def _page_parameters(resource: Resource[Any]) -> tuple[inspect.Parameter, ...]:
+    limits = resource.page
+    skip = QueryParameter(ge=0, le=limits.skip, description="Rows to pass over")
+    limit = QueryParameter(ge=1, le=limits.maximum, description="Most rows to give")
+    return (
+        _parameter("skip", Annotated[Whole, skip], default=0),
+        _parameter("limit", Annotated[Whole, limit], default=limits.default),
+    )
+
+
+def _active_only(resource: Resource[Any]) -> tuple[inspect.Parameter, ...]:
+    if resource.soft_delete is None:
+        return ()
+    active_only = QueryParameter(description="Leave deleted rows out")
+    return (_parameter("active_only", Annotated[bool, active_only], default=True),)
+
+
+def _query(given: Mapping[str, Any]) -> Query:
+    return Query(search=given.get("q"), active_only=given.get("active_only", True))
+
+
+def _page(given: Mapping[str, Any]) -> OffsetPage:
+    return OffsetPage(skip=given["skip"], limit=given["limit"])
+
+
+def _json(
+    body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    return Response(body, status, headers, media_type="application/json")
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _layout(cls: type[Resource[Any]]) -> Layout:
+    """Read the declaration, or raise Misconfigured that says what it lacks."""
+    for needed in ("model", "create_schema", "update_schema", "read_schema"):
+        if not hasattr(cls, needed):
+            raise Misconfigured(f"{cls.__name__} has no {needed}; declare it")
+    fields = mapped_columns(cls.model)
+    for schema in (cls.create_schema, cls.update_schema):
+        _columns(cls, schema.__name__, schema.model_fields, fields)
+    shown = {
+        info.serialization_alias or name: name
+        for name, info in cls.read_schema.model_fields.items()
+    }
+    found = _columns(cls, cls.read_schema.__name__, shown.values(), fields)
+    return Layout(
+        table=cls.model.__table__,
+        columns=dict(zip(shown, found, strict=True)),
+        fields=fields,
+        search=_columns(cls, "search", cls.search, fields),
+        soft_delete=fields[cls.soft_delete] if cls.soft_delete else None,
+    )
+
+
+def _columns(
+    cls: type[Resource[Any]],
+    where: str,
+    names: Any,
+    fields: Mapping[str, Column[Any]],
+) -> tuple[Column[Any], ...]:
+    unknown = [name for name in names if name not in fields]
+    if unknown:
+        raise Misconfigured(
+            f"{cls.__name__}: {where} names {', '.join(unknown)}, which "
+            f"{cls.model.__name__} has not; it has {', '.join(fields)}"
+        )
+    return tuple(fields[name] for name in names)

@@ -1,0 +1,81 @@
+"""A Database plugged into a FastAPI app: lifespan, problems, health, one safeguard."""
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import iter_route_contexts
+
+from howdah import problems
+from howdah.database import Database
+from howdah.errors import Misconfigured, Unavailable
+
+__all__ = ("connect",)
+
+
+def connect(app: FastAPI, db: Database) -> None:
+    """Let the app open and close the Database, answer with problems, tell its health.
+
+    Adds `GET /health/live` (the process answers) and `GET /health/ready` (so does the
+    database). The app starts while the database is away, and is ready once it is back.
+    """
+    problems.install(app)
+    app.router.lifespan_context = _lifespan(app, db)
+
+    @app.get("/health/live", tags=["health"], operation_id="health_live")
+    async def live() -> dict[str, str]:
+        return {"status": "live"}
+
+    @app.get(
+        "/health/ready",
+        tags=["health"],
+        operation_id="health_ready",
+        responses=problems.responses(503),
+    )
+    async def ready() -> dict[str, Any]:
+        health = await db.health()
+        if not health.ok:
+            raise Unavailable(health.reason)
+        return {"status": "ready", "busy": health.busy, "budget": health.budget}
+
+
+def _lifespan(app: FastAPI, db: Database) -> Any:
+    theirs = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(running: FastAPI) -> AsyncIterator[Any]:
+        _refuse_late_commits(app, db)
+        try:
+            await db.open(wait=False)
+            async with theirs(running) as state:
+                yield state
+        finally:
+            await db.close()
+
+    return lifespan
+
+
+def _refuse_late_commits(app: FastAPI, db: Database) -> None:
+    """Raise where a route would commit after its answer has left.
+
+    FastAPI ends a dependency with `yield` behind the response unless it has function
+    scope: the client would hold a 201 for a row that a failed commit never stored.
+    """
+    for context in iter_route_contexts(app.routes):
+        dependant = getattr(context, "dependant", None)
+        if dependant is None:
+            continue
+        for found in _dependants(dependant):
+            if found.call == db.session and found.scope != "function":
+                raise Misconfigured(
+                    f"{context.path} uses Depends(db.session), which commits only "
+                    'after the response; write Depends(db.session, scope="function")'
+                )
+
+
+def _dependants(dependant: Dependant) -> Iterable[Dependant]:
+    yield dependant
+    for inner in dependant.dependencies:
+        yield from _dependants(inner)
