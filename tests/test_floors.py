@@ -14,7 +14,7 @@ PACKAGE = Path(howdah.__file__).parent
 FLOORS = (
     ("errors", "events"),
     ("drivers", "embedded", "models", "query", "settings"),
-    ("connect", "engine", "lane", "paging", "retry"),
+    ("connection", "engine", "lane", "paging", "retry"),
     ("database", "statements", "store"),
     ("fast", "migrations", "repository"),
     ("load", "problems", "pytest_plugin", "scaffold", "telemetry"),

@@ -21,7 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from howdah.connect import connect, connect_sync, set_limits
+from howdah.connection import connect, connect_sync, set_limits
 from howdah.drivers import FOREIGN, translate
 from howdah.embedded import EmbeddedPostgres
 from howdah.engine import make_engine, make_sync_engine
