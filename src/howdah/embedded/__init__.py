@@ -121,9 +121,15 @@ class EmbeddedPostgres:
                 _remove_abandoned(self._folder.parent)
             account = account_for(self._folder)
             self._make_folder(account)
-            cluster = Cluster(folder=self._folder, binaries=binaries, account=account)
-            with turn(self._folder, limit=_TURN_LIMIT):
-                self._start_in_turn(cluster)
+            with turn(self._folder, limit=_TURN_LIMIT) as lock:
+                self._start_in_turn(
+                    Cluster(
+                        folder=self._folder,
+                        binaries=binaries,
+                        account=account,
+                        turn=lock,
+                    )
+                )
         return self
 
     def stop(self) -> None:

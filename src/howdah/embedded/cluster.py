@@ -69,11 +69,15 @@ def find_binaries() -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """The data below a folder, and who runs which binaries on it."""
+    """The data below a folder, and who runs which binaries on it.
+
+    Whoever has one has the folder's turn, and its lock.
+    """
 
     folder: Path
     binaries: Path
     account: Account
+    turn: int
 
     @property
     def data(self) -> Path:
@@ -85,6 +89,8 @@ class Cluster:
         open_the_way(self.binaries / "postgres", self.account)
         open_the_way(self.data, self.account)
         self._check_version(self._version_of_binaries())
+        for left_over in self.folder.glob("data.new-*"):
+            shutil.rmtree(left_over, ignore_errors=True)
         if not (self.data / "PG_VERSION").exists():
             self._create(configuration)
         # A copied folder has often lost this mode, and PostgreSQL insists on it.
@@ -92,6 +98,7 @@ class Cluster:
 
     def launch(self, port: int | None, parameters: Mapping[str, str]) -> Address:
         """Start the server and wait until it takes connections."""
+        Postmaster.forget_dead(self.folder)
         log = open_private(self.folder / "server.log", self.account, os.O_APPEND)
         seen = os.fstat(log).st_size
         try:
@@ -144,8 +151,6 @@ class Cluster:
 
     def _create(self, configuration: Mapping[str, str]) -> None:
         """Make the data beside their place, so that half-made ones never count."""
-        for left_over in self.folder.glob("data.new-*"):
-            shutil.rmtree(left_over, ignore_errors=True)
         fresh = Path(tempfile.mkdtemp(prefix="data.new-", dir=self.folder))
         try:
             self.account.own(fresh)
@@ -161,13 +166,15 @@ class Cluster:
         )
 
     def _initdb(self, data: Path, configuration: Mapping[str, str]) -> None:
+        # What is promised later rests on these files, so they go to the disk as well.
+        forgetful = configuration.get("fsync") == "off"
         done = self._run(
             "initdb",
             f"--pgdata={data}",
             f"--username={SUPERUSER}",
             "--auth=trust",
             "--no-instructions",
-            "--no-sync",
+            "--no-sync" if forgetful else "--sync-method=fsync",
             *_LOCALE,
             *(f"--set={name}={value}" for name, value in configuration.items()),
         )
@@ -256,6 +263,8 @@ class Cluster:
             cwd="/",
             env=_environment(),
             errors="replace",
+            # An initdb whose owner is killed goes on, and keeps the turn until then.
+            pass_fds=(self.turn,),
             start_new_session=True,
             stdin=subprocess.DEVNULL,
             text=True,

@@ -26,6 +26,7 @@ __all__ = (
 
 # A start needs room for some small files; on a full disk even the log stays empty.
 _FULL_BELOW = 256 * 1024
+_NO_SPACE = ("No space left on device", "Check free disk space", "quota exceeded")
 _NO_SHARED_MEMORY = (
     "the system gives no shared memory; allow more, or ask for less with "
     "parameters={'shared_buffers': '16MB'}"
@@ -136,7 +137,7 @@ def _from_system(folder: Path, exc: OSError) -> HowdahError:
 
 
 def _ran_out_of_space(folder: Path, output: str) -> bool:
-    if "No space left on device" in output or "quota exceeded" in output:
+    if any(words in output for words in _NO_SPACE):
         return True
     return shutil.disk_usage(folder).free < _FULL_BELOW
 

@@ -58,8 +58,11 @@ def is_held(path: Path) -> bool:
 
 
 @contextmanager
-def turn(folder: Path, *, limit: float) -> Iterator[None]:
-    """Wait until nobody else starts or stops the server of this folder."""
+def turn(folder: Path, *, limit: float) -> Iterator[int]:
+    """Wait until nobody else starts or stops the server of this folder.
+
+    Gives the open file, for children that shall keep the turn.
+    """
     lock = open_private(folder / "turn.lock", account_for(folder))
     try:
         # Not one long wait in the kernel: a holder may be suspended for ever.
@@ -68,7 +71,7 @@ def turn(folder: Path, *, limit: float) -> Iterator[None]:
                 f"another process has been starting or stopping the PostgreSQL server "
                 f"in {folder} for {limit:.0f} s; end it and try again"
             )
-        yield
+        yield lock
     finally:
         os.close(lock)
 

@@ -20,7 +20,10 @@ __all__ = ("LOOPBACK", "SUPERUSER", "Address", "Postmaster", "free_port")
 LOOPBACK = "127.0.0.1"
 SUPERUSER = "postgres"
 
-_ANSWER_LIMIT = 30.0
+# Eight bytes long, protocol 1234.5679.
+_SSL_REQUEST = (8).to_bytes(4) + (80877103).to_bytes(4)
+_ANSWER_LIMIT = 2.0
+_WAIT_LIMIT = 30.0
 _STOP_LIMIT = 30.0
 _READY_LINE = 7
 
@@ -46,13 +49,19 @@ class Address:
         return port is None or (self.tcp and port in (0, self.port))
 
     def answers(self) -> bool:
-        """Whether somebody listens there."""
+        """Whether a server lives there, and not only the socket of a dying one.
+
+        The system takes connections for a process that has just been killed, so we
+        ask for SSL, to which a server says yes or no, and leave.
+        """
         with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(_ANSWER_LIMIT)
             try:
                 client.connect(str(self.socket_folder / f".s.PGSQL.{self.port}"))
+                client.sendall(_SSL_REQUEST)
+                return client.recv(1) in (b"N", b"S")
             except OSError:
                 return False
-        return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +106,7 @@ class Postmaster:
         It may be on its way up or down, or be backends that a killed one has left.
         Call it in your turn.
         """
-        for _ in ticks(_ANSWER_LIMIT):
+        for _ in ticks(_WAIT_LIMIT):
             if not is_held(folder / "server.lock"):
                 return None
             server = cls.read(folder)
@@ -108,6 +117,21 @@ class Postmaster:
             "belongs to another container, stop it there, else see "
             f"{folder / 'server.log'}"
         )
+
+    @classmethod
+    def forget_dead(cls, folder: Path) -> None:
+        """Remove the notes of a server that was killed; call it in your turn.
+
+        PostgreSQL believes them as long as a process has that number, be it a zombie
+        that nobody reaps (as below an application that is process 1 of a container)
+        or a stranger. Backends that are left are not missed: they hold the lock.
+        """
+        server = cls.read(folder)
+        if server is None or _works_in(server.pid, folder / "data"):
+            return
+        sockets = server.address.socket_folder
+        (sockets / f".s.PGSQL.{server.address.port}.lock").unlink(missing_ok=True)
+        (folder / "data" / "postmaster.pid").unlink()
 
     def stop(self, folder: Path, how: signal.Signals) -> None:
         """Signal the server and wait until all of its processes are gone."""
