@@ -1,0 +1,63 @@
+"""One embedded server a run, shared by all workers; a database of its own a test."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from uuid import uuid4
+
+import httpx
+import pytest
+from catalogue import client_of, create_tables, make_app
+
+from howdah import Database
+from howdah.embedded import EmbeddedPostgres
+
+_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's own settings must not decide what a test sees."""
+    for name in list(os.environ):
+        if name.startswith(("DATABASE_URL", "POSTGRES_", "DB_", "TEST_DATABASE_URL")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def server(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Iterator[EmbeddedPostgres]:
+    """The run's PostgreSQL: the first worker starts it, the last one stops it."""
+    root = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        root = root.parent
+    with EmbeddedPostgres(root / "postgres", parameters=_FAST) as server:
+        yield server
+
+
+@pytest.fixture
+def database_url(server: EmbeddedPostgres) -> Iterator[str]:
+    """An empty database of the test's own."""
+    name = f"test_{uuid4().hex[:12]}"
+    server.create_database(name)
+    yield server.url(name)
+    server.drop_database(name)
+
+
+@pytest.fixture
+async def db(database_url: str) -> AsyncIterator[Database]:
+    """An open Database on an empty database."""
+    async with Database(database_url) as db:
+        yield db
+
+
+@pytest.fixture
+async def client(db: Database) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the catalogue's app, on an open Database with its tables."""
+    await create_tables(db)
+    async with client_of(make_app(db)) as client:
+        yield client
