@@ -1,0 +1,256 @@
+"""Alembic with manners: one migrator at a time, short locks, plain errors.
+
+`run` is what a project's env.py calls, `upgrade` what Python code calls. Replicas that
+deploy at once take turns by an advisory lock of the session, so that it outlives the
+single transactions of the migrations and dies with its holder. What a migration does
+is Alembic's business, and where the database is, the caller's.
+"""
+
+import logging.config
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from alembic import command, context
+from alembic.autogenerate.api import AutogenContext
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Connection, MetaData, NullPool, create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlmodel.sql.sqltypes import AutoString
+
+from howdah.connection import connect_sync
+from howdah.drivers import sqlstate
+from howdah.embedded import EmbeddedPostgres
+from howdah.errors import HowdahError, Misconfigured, Timeout, Unavailable
+from howdah.settings import DatabaseURL, Timeouts
+
+__all__ = ("LIMITS", "render_item", "run", "upgrade")
+
+LIMITS = Timeouts(connect=5.0, statement=5.0, lock=4.0, idle_in_transaction=0.0)
+"""A migration that waits for a lock makes everybody queue behind it, so not for long.
+
+`alembic -x statement_timeout=600 upgrade head` gives an index more time to build.
+"""
+
+_TURN_LIMIT = 60.0
+_POLL = 0.1
+_LOCK = int.from_bytes(b"howdah")
+_URL = "howdah.url"
+
+
+def upgrade(
+    config: Path | str = "alembic.ini",
+    *,
+    revision: str = "head",
+    url: DatabaseURL | str | None = None,
+) -> None:
+    """Bring a database to a revision, as `alembic upgrade` does, in this process.
+
+    Loggers stay as they are. With a URL that database is migrated, else the one that
+    env.py names. Raises Timeout where a lock or a statement took too long; what the
+    migrations before it did is then kept.
+    """
+    if not Path(config).is_file():
+        raise Misconfigured(
+            f"there is no {str(config)!r} here; go to the project's folder, or make "
+            "one with `alembic init`"
+        )
+    settings = Config(str(config))
+    if url is not None:
+        settings.attributes[_URL] = url
+    command.upgrade(settings, revision)
+
+
+def run(
+    metadata: MetaData | None,
+    url: DatabaseURL | str | None = None,
+    *,
+    limits: Timeouts = LIMITS,
+    **options: Any,
+) -> None:
+    """Do what the alembic command at work wants; call it at the end of env.py.
+
+    Without a URL the project's embedded server is started. Each migration is one
+    transaction. `options` go to `context.configure`.
+    """
+    _configure_logging()
+    try:
+        _refuse_empty(metadata)
+        _run(
+            context.config.attributes.get(_URL, url),
+            limits=_with_arguments(limits),
+            options={
+                "target_metadata": metadata,
+                "transaction_per_migration": True,
+                "compare_server_default": True,
+                "render_item": render_item,
+                **options,
+            },
+        )
+    except HowdahError as error:
+        # For the alembic command this is the line to print instead of a traceback.
+        if _at_command_line():
+            raise CommandError(error.message) from error
+        raise
+
+
+def render_item(kind: str, item: Any, _context: AutogenContext) -> str | bool:
+    """Write SQLModel's strings as SQLAlchemy's: a revision imports no sqlmodel."""
+    if kind != "type" or not isinstance(item, AutoString):
+        return False
+    length = getattr(item, "length", None) or getattr(item.impl, "length", None)
+    return f"sa.String(length={length})" if length else "sa.String()"
+
+
+def _at_command_line() -> bool:
+    return context.config.cmd_opts is not None
+
+
+def _configure_logging() -> None:
+    """Print what Alembic does, but only where Alembic is the program itself."""
+    config = context.config
+    if _at_command_line() and config.file_config.has_section("loggers"):
+        logging.config.fileConfig(config.file_config, disable_existing_loggers=False)
+
+
+def _refuse_empty(metadata: MetaData | None) -> None:
+    if metadata is not None and not metadata.tables:
+        raise Misconfigured(
+            "the metadata in env.py knows no table, and autogenerate would drop them "
+            "all; import the modules of your models there"
+        )
+
+
+def _with_arguments(limits: Timeouts) -> Timeouts:
+    """Let `-x statement_timeout=60 -x lock_timeout=10` change the limits."""
+    given = context.get_x_argument(as_dictionary=True)
+    return replace(
+        limits,
+        statement=_seconds(given, "statement_timeout", limits.statement),
+        lock=_seconds(given, "lock_timeout", limits.lock),
+    )
+
+
+def _seconds(given: dict[str, Any], name: str, otherwise: float) -> float:
+    text = given.get(name)
+    if text is None:
+        return otherwise
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        raise Misconfigured(
+            f"-x {name}={text} is no number of seconds; write -x {name}=60"
+        ) from None
+
+
+def _run(
+    url: DatabaseURL | str | None, *, limits: Timeouts, options: dict[str, Any]
+) -> None:
+    if context.is_offline_mode():
+        _print_sql(limits, options)
+        return
+    with _address(url) as address, _turn(address), _connection(address, limits) as it:
+        context.configure(connection=it, **options)
+        with _explained(limits), context.begin_transaction():
+            context.run_migrations()
+
+
+def _print_sql(limits: Timeouts, options: dict[str, Any]) -> None:
+    context.configure(dialect_name="postgresql", literal_binds=True, **options)
+    context.execute(f"SET lock_timeout = '{limits.lock:g}s'")
+    context.execute(f"SET statement_timeout = '{limits.statement:g}s'")
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+@contextmanager
+def _address(url: DatabaseURL | str | None) -> Iterator[DatabaseURL]:
+    if url is None:
+        with EmbeddedPostgres() as server:
+            yield DatabaseURL.parse(server.url())
+        return
+    address = DatabaseURL.parse(url) if isinstance(url, str) else url
+    if address.pooled:
+        # The lock belongs to a session; behind a pooler it would stay with a server
+        # connection that somebody else gets next.
+        raise Misconfigured(
+            f"migrations cannot go through the pooler at {address}; set DATABASE_URL "
+            "to the direct address for this command"
+        )
+    yield address
+
+
+@contextmanager
+def _turn(address: DatabaseURL) -> Iterator[None]:
+    """Wait until nobody else migrates this database, and keep others waiting."""
+    with closing(_connect(address, LIMITS)) as connection:
+        connection.autocommit = True
+        connection.execute("SET idle_session_timeout = 0")
+        end = time.monotonic() + _TURN_LIMIT
+        while not _try_lock(connection):
+            if time.monotonic() > end:
+                raise Unavailable(
+                    f"somebody else has been migrating {address} for "
+                    f"{_TURN_LIMIT:.0f} s; wait for it, or end it (its session holds "
+                    "an advisory lock in pg_locks)"
+                )
+            time.sleep(_POLL)
+        yield
+
+
+def _try_lock(connection: "psycopg.Connection[Any]") -> bool:
+    row = connection.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK]).fetchone()
+    return bool(row and row[0])
+
+
+@contextmanager
+def _connection(address: DatabaseURL, limits: Timeouts) -> Iterator[Connection]:
+    engine = create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: _connect(address, limits),
+        poolclass=NullPool,
+    )
+    with engine.connect() as connection:
+        yield connection
+
+
+def _connect(address: DatabaseURL, limits: Timeouts) -> "psycopg.Connection[Any]":
+    try:
+        return connect_sync(address, limits)
+    except Unavailable as error:
+        raise Unavailable(
+            f"cannot connect to {address}: {error.message} Start the server, or mend "
+            "DATABASE_URL or POSTGRES_*"
+        ) from error
+
+
+@contextmanager
+def _explained(limits: Timeouts) -> Iterator[None]:
+    """Say in plain words that a limit was reached; other faults pass as they are."""
+    try:
+        yield
+    except DBAPIError as exc:
+        reason = _reasons(limits).get(sqlstate(exc.orig or exc) or "")
+        if reason is None:
+            raise
+        raise Timeout(reason) from exc
+
+
+def _reasons(limits: Timeouts) -> dict[str, str]:
+    return {
+        "55P03": (
+            f"a migration waited {limits.lock:g} s for a table that another "
+            "transaction uses, and gave up so that nobody queues behind it; run it "
+            "again, or end that transaction"
+        ),
+        "57014": (
+            f"a statement of a migration took more than {limits.statement:g} s and "
+            "its migration was undone; give it more time with "
+            "`alembic -x statement_timeout=600 upgrade head`"
+        ),
+    }

@@ -1,0 +1,10 @@
+"""What Alembic runs. Howdah adds the lock, the timeouts and plain errors."""
+
+from sqlmodel import SQLModel
+
+from howdah.migrations import run
+from src.core.config import settings
+from src.schemas import items  # noqa: F401 - every module with tables, for autogenerate
+
+# Options of Alembic's context.configure() may follow, such as include_object=...
+run(SQLModel.metadata, settings.url)

@@ -1,0 +1,18 @@
+"""Endpoints of items: list, search, count, batch and the rest come with the resource."""
+
+from howdah import Resource
+from howdah.settings import PageLimits
+from src.core.db import db
+from src.schemas.items import Item, ItemCreate, ItemResponse, ItemUpdate
+
+
+class Items(Resource[Item]):
+    create_schema = ItemCreate
+    update_schema = ItemUpdate
+    read_schema = ItemResponse
+    search = ("name", "description")
+    soft_delete = "is_active"
+    page = PageLimits(default=100, maximum=1000)
+
+
+router = Items(db).router(prefix="/items", tags=["items"])
