@@ -1,0 +1,74 @@
+"""Rows into a table by COPY, and which of them the table refuses.
+
+Every COPY runs under a savepoint. Where one fails, PostgreSQL often says at which row;
+where it does not (a foreign key, a deferred trigger), the block is halved until the
+row is found. What lies before it is copied, and the rest goes on in growing blocks.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+
+from howdah.load.plan import Plan
+from howdah.load.reader import Fault
+from howdah.load.refusals import REFUSALS, fault_of, place_of
+
+__all__ = ("Copier",)
+
+# asyncpg's time-out of a command is for requests; a COPY may wait for a lock.
+_PATIENCE = 24 * 3600.0
+
+
+class Copier:
+    """Copies rows into some columns of a table, inside a transaction."""
+
+    def __init__(self, connection: asyncpg.Connection, plan: Plan) -> None:
+        self._connection = connection
+        self._plan = plan
+        self._columns = plan.columns
+
+    async def open(self) -> None:
+        """Set the first savepoint."""
+        await self._connection.execute("SAVEPOINT howdah_load")
+
+    async def copy(self, rows: Sequence[tuple[Any, ...]]) -> dict[int, Fault]:
+        """Store what the table takes; return what is wrong with each other row."""
+        faults: dict[int, Fault] = {}
+        start, size = 0, len(rows)
+        while start < len(rows):
+            block = rows[start : start + size]
+            failure = await self._attempt(block)
+            if failure is None:
+                start += len(block)
+                size *= 2
+                continue
+            # Of a row whose number is wrong (a trigger's own COPY) nothing is believed.
+            place = place_of(failure)
+            if len(block) == 1 or place == 0:
+                faults[start] = self._fault(failure)
+                start += 1
+                size = max(1, size // 2)
+            else:
+                size = place if place and place < len(block) else len(block) // 2
+        return faults
+
+    def _fault(self, failure: BaseException) -> Fault:
+        return fault_of(failure, self._plan.table, self._plan.name_of)
+
+    async def _attempt(self, rows: Sequence[tuple[Any, ...]]) -> BaseException | None:
+        try:
+            await self._connection.copy_records_to_table(
+                self._plan.table.name,
+                schema_name=self._plan.table.schema,
+                columns=self._columns,
+                records=rows,
+                timeout=_PATIENCE,
+            )
+        except REFUSALS as exc:
+            await self._connection.execute("ROLLBACK TO SAVEPOINT howdah_load")
+            return exc
+        await self._connection.execute(
+            "RELEASE SAVEPOINT howdah_load; SAVEPOINT howdah_load"
+        )
+        return None

@@ -1,0 +1,183 @@
+"""One load, from the first line to the commit.
+
+Everything happens in one transaction, so that a load that is ended (by a refused row,
+Ctrl-C, a lost connection) has loaded nothing. Knows the other rooms of this house and
+leaves the work to them.
+"""
+
+from collections.abc import Sequence
+from operator import attrgetter
+from pathlib import Path
+
+import asyncpg
+
+from howdah.database import Database
+from howdah.drivers import translated
+from howdah.load.copying import Copier
+from howdah.load.leftovers import Leftovers, leftovers
+from howdah.load.plan import Plan, make_plan
+from howdah.load.reader import Bad, Batch, Reader, open_reader
+from howdah.load.relations import Related
+from howdah.load.resolve import Resolver
+from howdah.load.terms import (
+    LoadOptions,
+    Progress,
+    Refusal,
+    Report,
+    Source,
+    Target,
+)
+from howdah.load.validate import Validator
+
+__all__ = ("load",)
+
+
+async def load(
+    db: Database,
+    source: Source,
+    *,
+    target: Target,
+    options: LoadOptions | None = None,
+) -> Report:
+    """Load every row of the source, or none where one is refused; see LoadOptions.
+
+    Raises Invalid or Misconfigured where the file as a whole cannot be loaded, and what
+    the database says where it fails; nothing is loaded then. Reading and validating
+    block the event loop for some milliseconds at a time: this is for scripts and jobs.
+    """
+    options = options or LoadOptions()
+    with (
+        leftovers(options.skip_bad, source, force=options.force) as kept,
+        open_reader(source) as reader,
+    ):
+        plan = make_plan(target, reader.names, sparse=reader.sparse)
+        async with db.lane.connection() as connection:
+            loading = _Loading(
+                connection, plan=plan, reader=reader, kept=kept, options=options
+            )
+            loaded = await loading.run()
+        return loading.report(
+            loaded=loaded, skipped_to=kept.publish() if loaded else None
+        )
+
+
+class _NothingLoaded(Exception):
+    """A row was refused and no refused row may be skipped."""
+
+
+class _Loading:
+    """What is known while rows go by: counts, and the first refusals."""
+
+    def __init__(
+        self,
+        connection: asyncpg.Connection,
+        *,
+        plan: Plan,
+        reader: Reader,
+        kept: Leftovers,
+        options: LoadOptions,
+    ) -> None:
+        self._connection = connection
+        self._plan = plan
+        self._reader = reader
+        self._kept = kept
+        self._options = options
+        self._validator = Validator(plan)
+        self._copier = Copier(connection, plan)
+        self._resolvers: dict[str, Resolver] = {}
+        self._read = 0
+        self._refused = 0
+        self._refusals: list[Refusal] = []
+
+    async def run(self) -> bool:
+        """Load all batches and commit; say whether anything was committed."""
+        try:
+            with translated():
+                async with self._connection.transaction():
+                    await self._run()
+        except _NothingLoaded:
+            return False
+        return True
+
+    def report(self, *, loaded: bool, skipped_to: Path | None) -> Report:
+        """Say what came of it."""
+        created = {
+            each.related.relation.table.name: each.related.created
+            for each in self._resolvers.values()
+            if each.related.created
+        }
+        return Report(
+            read=self._read,
+            loaded=self._read - self._refused if loaded else 0,
+            refused=self._refused,
+            created_related=created if loaded else {},
+            refusals=tuple(self._refusals),
+            skipped_to=skipped_to,
+        )
+
+    async def _run(self) -> None:
+        await self._connection.execute(_NO_LIMITS)
+        await self._copier.open()
+        for name in self._reader.names:
+            if name in self._plan.relations:
+                self._resolver(name)
+        for batch in self._reader.batches(self._options.chunk):
+            self._refuse(await self._load(batch))
+            self._read += len(batch.records) + len(batch.bad)
+            self._tell()
+        if self._refused and self._options.skip_bad is None:
+            raise _NothingLoaded
+        self._kept.flush()
+
+    async def _load(self, batch: Batch) -> list[Bad]:
+        """Store the good records of a batch; return the bad ones, by line."""
+        records, bad = self._validator.prepare(batch.records)
+        for name in self._plan.relations:
+            if any(name in record.values for record in records):
+                records, refused = await self._resolver(name).resolve(records)
+                bad += refused
+        rows = self._validator.rows(records)
+        for at, fault in (await self._copier.copy(rows.values)).items():
+            record = rows.records[at]
+            bad.append(Bad(record.line, record.text, (fault,)))
+        return sorted([*batch.bad, *bad, *rows.bad], key=attrgetter("line"))
+
+    def _resolver(self, name: str) -> Resolver:
+        if name not in self._resolvers:
+            relation = self._plan.relations[name]
+            self._resolvers[name] = Resolver(
+                Related(relation, self._connection),
+                self._validator,
+                key=self._plan.keys[relation.field],
+                create=self._options.create_related,
+            )
+        return self._resolvers[name]
+
+    def _refuse(self, bad: Sequence[Bad]) -> None:
+        room = self._options.show - self._refused
+        for line, _, faults in bad[: max(0, room)]:
+            self._refusals += [
+                Refusal(line=line, column=column, reason=reason)
+                for column, reason in faults
+            ]
+        self._refused += len(bad)
+        self._kept.write(self._reader.head, [each.text for each in bad])
+
+    def _tell(self) -> None:
+        if self._options.progress is not None:
+            self._options.progress(
+                Progress(
+                    bytes=self._reader.position(),
+                    total=self._reader.total,
+                    read=self._read,
+                    refused=self._refused,
+                )
+            )
+
+
+# The limits are for requests: a load may take its time, and its file may come slowly.
+_NO_LIMITS = """
+SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN (
+    'statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout'
+)
+"""
