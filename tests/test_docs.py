@@ -1,0 +1,92 @@
+"""The docs, held: every block of code runs, every public thing is spoken of."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from docs_page import blocks, commands
+
+import howdah
+from howdah import errors, settings
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# Languages that are shown, not run: answers, configuration, requests.
+SHOWN = {"", "csv", "http", "ini", "json", "makefile", "sql", "text", "toml", "yaml"}
+# Commands that do not end by themselves, or that the other tests run.
+PASSED_OVER = {
+    "make": "this is what runs here",
+    "make demo": "serves until Ctrl-C",
+    "make format": "changes the project",
+    "make install": "has run",
+    "make test": "this is what runs here",
+}
+
+
+def name(page):
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_the_code_of_a_page_runs(page, database_url, tmp_path):
+    environment = {
+        **os.environ,
+        "DATABASE_URL": database_url,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+
+    ran = subprocess.run(
+        [sys.executable, ROOT / "tests" / "docs_page.py", page, *PASSED_OVER],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_every_block_is_of_a_known_language():
+    unknown = {
+        f"{name(page)}:{block.line} {block.language}"
+        for page in PAGES
+        for block in blocks(page)
+        if block.language not in {"python", "console", *SHOWN}
+    }
+
+    assert unknown == set()
+
+
+def test_every_command_that_is_passed_over_is_there():
+    shown = {
+        command
+        for page in [*PAGES, ROOT / "CONTRIBUTING.md"]
+        for block in blocks(page)
+        if block.language == "console"
+        for command in (line.partition(" #")[0].strip() for line in commands(block))
+    }
+
+    assert set(PASSED_OVER) <= shown
+
+
+def test_every_public_name_is_spoken_of():
+    docs = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+
+    assert [name for name in howdah.__all__ if f"`{name}" not in docs] == []
+
+
+def test_every_setting_and_error_code_is_in_the_reference():
+    reference = "\n".join(
+        page.read_text(encoding="utf-8") for page in (ROOT / "docs/reference").iterdir()
+    )
+    names = [field.upper() for field in settings.Settings.model_fields]
+    codes = {
+        error.code
+        for error in vars(errors).values()
+        if isinstance(error, type) and issubclass(error, errors.HowdahError)
+    }
+
+    assert [name for name in [*names, *codes] if f"`{name}`" not in reference] == []
