@@ -32,9 +32,12 @@ def limits(timeouts: Timeouts) -> dict[str, str]:
 
 def set_limits(timeouts: Timeouts) -> str:
     """Return SQL that sets the limits for one transaction."""
-    return "; ".join(
-        f"SET LOCAL {name} = {value}" for name, value in limits(timeouts).items()
+    settings = ", ".join(
+        f"set_config('{name}', '{value}', true)"
+        for name, value in limits(timeouts).items()
     )
+    # One SELECT, since a prepared statement may not hold several SET.
+    return f"SELECT {settings}"
 
 
 async def connect(url: DatabaseURL, timeouts: Timeouts) -> asyncpg.Connection:
