@@ -67,7 +67,8 @@ class Resource(Generic[M]):
     def __init__(self, db: Database, *, store: Store | None = None) -> None:
         layout = _layout(type(self))
         self.db = db
-        self.name = self.model.__name__
+        self.name: str = self.model.__name__
+        self.plural: str = layout.table.name
         self.store = store or FastStore(db, layout, model=self.name)
         self._key = layout.key
 
@@ -133,7 +134,8 @@ class _Action:
         statuses = self.route.pop("statuses")
         router.add_api_route(
             endpoint=self._signed(),
-            operation_id=f"{self.resource.model.__table__.name}_{self.name}",
+            operation_id=f"{self.resource.plural}_{self.name}",
+            summary=self._summary(),
             responses=problems.responses(*statuses, 422, 503),
             max_body_size=self.resource.body,
             **self.route,
@@ -146,12 +148,17 @@ class _Action:
         async def signed(**given: Any) -> Response:
             return await endpoint(**given)
 
-        signed.__name__ = f"{self.name}_{_snake(self.resource.name)}"
+        signed.__name__ = f"{self.name}_{self.resource.plural}"
         signed.__doc__ = endpoint.__doc__
         signed.__signature__ = inspect.Signature(  # type: ignore[attr-defined] # read by inspect.signature
             builtins.list(self.parameters)
         )
         return signed
+
+    def _summary(self) -> str:
+        several = self.name in {"list", "search", "count", "create_many"}
+        noun = self.resource.plural if several else _snake(self.resource.name)
+        return f"{self.name} {noun}".replace("_", " ").capitalize()
 
 
 def _actions(resource: Resource[Any]) -> builtins.list[_Action]:
