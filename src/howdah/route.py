@@ -53,10 +53,10 @@ class StrictRoute(APIRoute):
         """Match the path with and without its last slash, and HEAD as GET."""
         if scope["type"] != "http":
             return super().matches(scope)
-        match, child = super().matches(_as_get(scope))
-        if match is Match.NONE:
-            match, child = super().matches(_other_slash(_as_get(scope)))
-        return match, child
+        scope = _as_get(scope)
+        if self.path.endswith("/") != scope["path"].endswith("/"):
+            scope = _other_slash(scope)
+        return super().matches(scope)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer HEAD as GET; the server leaves the body out."""
