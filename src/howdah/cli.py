@@ -3,6 +3,9 @@
 What is slow to import is imported by the command that needs it.
 """
 
+import asyncio
+import gc
+import importlib
 import os
 import runpy
 import signal
@@ -10,14 +13,14 @@ import socket
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib import metadata
 from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn, cast
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
 from rich import box
@@ -25,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from howdah.errors import Invalid, Misconfigured
+from howdah.errors import Invalid, Misconfigured, NotFound
 from howdah.scaffold import (
     PACKAGE_MANAGERS,
     Answers,
@@ -38,6 +41,13 @@ from howdah.scaffold import (
     render,
     write,
 )
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.routing import BaseRoute
+
+    from howdah.load import Format, Progress, Report
+    from howdah.resource import Resource
 
 __all__ = ("app",)
 
@@ -358,3 +368,197 @@ def _shown(host: str, port: int) -> str:
     """Return the address that a person opens."""
     name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - shown
     return f"http://{name}:{port}"
+
+
+# --- load ---------------------------------------------------------------------------
+
+
+@app.command()
+def load(  # noqa: PLR0913 - a file has many ways to be odd
+    file: Annotated[str, typer.Argument(help="CSV or NDJSON; - is standard input.")],
+    *,
+    table: Annotated[str, typer.Option(help="Where the rows go, as in: items.")],
+    format: Annotated[  # noqa: A002 - the option's name
+        str | None, typer.Option(help="csv or ndjson; by the file's name if not said.")
+    ] = None,
+    encoding: Annotated[str, typer.Option(help="Of the file.")] = "utf-8",
+    delimiter: Annotated[str, typer.Option(help="Between fields of CSV.")] = ",",
+    null: Annotated[
+        str, typer.Option(metavar="TEXT", help="What stands for no value in CSV.")
+    ] = "",
+    create_related: Annotated[
+        bool, typer.Option("--create-related", help="Make related rows that lack.")
+    ] = False,
+    skip_bad: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Put refused rows there.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite the file of refused rows.")
+    ] = False,
+    show: Annotated[int, typer.Option(min=0, help="List so many refused rows.")] = 100,
+) -> None:
+    """Load a file into a table: every row is checked, all are loaded or none."""
+    from howdah.load import LoadOptions, Source, Target
+    from howdah.load import load as load_rows
+
+    _speak_plainly()
+    with _usage_errors(), _database():
+        source = Source(
+            file=sys.stdin.buffer if file == "-" else Path(file),
+            format=_format(file, format),
+            encoding=encoding,
+            delimiter=delimiter.replace("\\t", "\t"),
+            null=null,
+        )
+        resource = _resource(table)
+        target = Target(model=resource.model, schema=resource.create_schema)
+
+        async def run() -> "Report":
+            with _progress() as progress:
+                options = LoadOptions(
+                    create_related=create_related,
+                    skip_bad=skip_bad,
+                    force=force,
+                    show=show,
+                    progress=progress,
+                )
+                async with resource.db as db:
+                    return await load_rows(db, source, target=target, options=options)
+
+        _spare_the_collector()
+        report = asyncio.run(run())
+    _tell(report, file, table)
+
+
+@contextmanager
+def _usage_errors() -> Iterator[None]:
+    """End with code 2 where the file or the call is at fault, not a row."""
+    try:
+        yield
+    except (Invalid, Misconfigured, NotFound) as error:
+        typer.echo(f"error: {error.message}", err=True)
+        raise typer.Exit(_USAGE) from None
+
+
+_USAGE = 2
+
+
+def _format(file: str, given: str | None) -> "Format":
+    from howdah.load import format_of
+
+    if given is None and file == "-":
+        raise Misconfigured(
+            "standard input has no name to tell its format by; "
+            "say --format csv or --format ndjson"
+        )
+    if given not in {None, "csv", "ndjson"}:
+        raise Misconfigured(f"there is no format {given!r}; say csv or ndjson")
+    return cast("Format", given) if given else format_of(Path(file))
+
+
+def _resource(table: str) -> "Resource[Any]":
+    """Return the resource of the app that keeps its rows in the table."""
+    known = {each.model.__table__.name: each for each in _resources(_app().routes)}
+    if table not in known:
+        raise Misconfigured(
+            f"the app has no resource with a table {table!r}; "
+            f"it has {', '.join(sorted(known)) or 'none'}"
+        )
+    return known[table]
+
+
+def _resources(routes: "Sequence[BaseRoute]") -> "Iterator[Resource[Any]]":
+    from fastapi.routing import iter_route_contexts
+    from starlette.routing import Mount
+
+    from howdah.resource import ResourceRoute
+
+    for context in iter_route_contexts(routes):
+        route = context.original_route
+        if isinstance(route, ResourceRoute):
+            yield route.resource
+        elif isinstance(route, Mount):
+            yield from _resources(route.routes)
+
+
+def _app() -> "FastAPI":
+    """Import the project's app from this folder, as uvicorn does."""
+    module, _, attribute = _app_name().partition(":")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        return cast("FastAPI", getattr(importlib.import_module(module), attribute))
+    except (ModuleNotFoundError, AttributeError) as exc:
+        ours = isinstance(exc, AttributeError) or module.startswith(exc.name or ".")
+        if not ours:
+            raise
+        raise Misconfigured(
+            f"there is no app {_app_name()} in {Path.cwd()}; go to the project's "
+            'folder, or name it: [tool.howdah] app = "module:name" in pyproject.toml'
+        ) from exc
+
+
+@contextmanager
+def _progress() -> "Iterator[Callable[[Progress], None] | None]":
+    """Show how far it is, where there is somebody to look."""
+    from rich import progress as bars
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (
+        bars.BarColumn(),
+        bars.TextColumn("{task.fields[rows]:,} rows, {task.fields[refused]:,} refused"),
+        bars.TimeRemainingColumn(),
+    )
+    with bars.Progress(*columns, console=console, transient=True) as shown:
+        task = shown.add_task("", total=None, rows=0, refused=0)
+
+        def update(now: "Progress") -> None:
+            shown.update(
+                task,
+                completed=now.bytes,
+                total=now.total,
+                rows=now.read,
+                refused=now.refused,
+            )
+
+        yield update
+
+
+def _spare_the_collector() -> None:
+    """Look for garbage seldom: a load makes many objects and no cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+def _tell(report: "Report", file: str, table: str) -> None:
+    for refusal in report.refusals:
+        column = f" {refusal.column}:" if refusal.column else ""
+        line = f"{file}:{refusal.line}:{column} {refusal.reason}"
+        typer.echo(_printable(line), err=True)
+    hidden = report.refused - len({refusal.line for refusal in report.refusals})
+    if hidden:
+        typer.echo(f"... and {hidden:,} more (--show)", err=True)
+    if report.refused and report.skipped_to is None:
+        typer.echo(
+            f"error: nothing was loaded into {table}: {report.refused:,} of "
+            f"{report.read:,} rows were refused; mend them, or say --skip-bad FILE",
+            err=True,
+        )
+        raise typer.Exit(1)
+    typer.echo(_printable(_summary(report, table)))
+
+
+def _summary(report: "Report", table: str) -> str:
+    made = [f"{n:,} made in {name}" for name, n in report.created_related.items()]
+    parts = [f"{report.loaded:,} rows loaded into {table}", *made]
+    if report.refused:
+        parts.append(f"{report.refused:,} refused rows are in {report.skipped_to}")
+    return ", ".join(parts)
+
+
+def _printable(text: str) -> str:
+    """Take from a text what a terminal might obey."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

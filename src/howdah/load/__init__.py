@@ -1,5 +1,6 @@
 """Rows from a file into a table: read, validate, COPY, and say which were refused.
 
+    ahead.py      what makes the next batch while one is copied
     reader.py     a file -> records with their line numbers; knows no model
     plan.py       the columns of a file -> fields of the schema -> columns of the table
     relations.py  names of related rows -> their keys
@@ -13,12 +14,24 @@ It knows nothing of terminals: the command line is a skin over `load`.
 
 from howdah.load.loading import load
 from howdah.load.terms import (
+    Format,
     LoadOptions,
     Progress,
     Refusal,
     Report,
     Source,
     Target,
+    format_of,
 )
 
-__all__ = ("LoadOptions", "Progress", "Refusal", "Report", "Source", "Target", "load")
+__all__ = (
+    "Format",
+    "LoadOptions",
+    "Progress",
+    "Refusal",
+    "Report",
+    "Source",
+    "Target",
+    "format_of",
+    "load",
+)

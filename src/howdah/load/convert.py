@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
 from math import isfinite
+from types import NoneType
 from typing import Any
 
 from pydantic import SecretStr
@@ -42,7 +43,8 @@ __all__ = (
 )
 
 Parse = Callable[[Any], Any]
-Convert = Callable[[Any], Any]
+Step = Callable[[Any], Any]
+Convert = Callable[[Sequence[Any]], Sequence[Any]]
 Check = Callable[[Sequence[Any]], Iterator[tuple[int, str]]]
 
 _DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call]
@@ -57,12 +59,22 @@ def parser_of(column: Column[Any], *, text: bool) -> Parse | None:
 
 
 def convert_of(column: Column[Any]) -> Convert | None:
-    """Return what makes asyncpg's value of one of the schema's, if needed."""
-    steps = [step for step in (_native(kind_of(column)), _processor(column)) if step]
-    if len(steps) == 2:  # noqa: PLR2004 - a pair
-        first, second = steps
-        return lambda value: second(first(value))
-    return steps[0] if steps else None
+    """Return what makes asyncpg's values of the schema's, if any need it."""
+    native, ready = _native(kind_of(column))
+    bind = column.type.dialect_impl(_DIALECT).bind_processor(_DIALECT)
+    steps = [step for step in (native, bind) if step is not None]
+    if not steps:
+        return None
+    passing = {NoneType} if bind else {NoneType, *ready}
+
+    def convert(values: Sequence[Any]) -> Sequence[Any]:
+        if passing.issuperset(map(type, values)):
+            return values
+        for step in steps:
+            values = [value if value is None else step(value) for value in values]
+        return values
+
+    return convert
 
 
 def check_of(column: Column[Any]) -> Check | None:
@@ -81,19 +93,17 @@ def kind_of(column: Column[Any]) -> TypeEngine[Any]:
     return kind
 
 
-def _processor(column: Column[Any]) -> Convert | None:
-    return column.type.dialect_impl(_DIALECT).bind_processor(_DIALECT)
-
-
-def _native(kind: TypeEngine[Any]) -> Convert | None:
+def _native(kind: TypeEngine[Any]) -> tuple[Step | None, tuple[type, ...]]:
+    """Return what a value of the type has to go through, and who may pass by."""
     if isinstance(kind, JSON):
-        return to_jsonable_python
+        return to_jsonable_python, ()
     if isinstance(kind, Numeric) and not isinstance(kind, Float):
-        return _decimal
+        return _decimal, (Decimal, int)
     if isinstance(kind, DateTime):
-        return _aware if kind.timezone else _naive
-    plain = isinstance(kind, String) and not isinstance(kind, Enumerated)
-    return _text if plain else None
+        return (_aware if kind.timezone else _naive), ()
+    if isinstance(kind, String) and not isinstance(kind, Enumerated):
+        return _text, (str,)
+    return None, ()
 
 
 def _decimal(value: Any) -> Any:
@@ -114,7 +124,7 @@ def _naive(value: Any) -> Any:
 
 
 def _text(value: Any) -> Any:
-    if value is None or isinstance(value, str):
+    if isinstance(value, str):
         return value
     if isinstance(value, SecretStr):
         return value.get_secret_value()

@@ -29,7 +29,7 @@ class Default:
         """Make one value, in the form that the driver takes."""
         convert = convert_of(self.column)
         value = self.make()
-        return value if convert is None or value is None else convert(value)
+        return convert([value])[0] if convert else value
 
 
 def default_of(model: type[Any] | None, column: Column[Any]) -> Default | None:

@@ -5,7 +5,7 @@ Ctrl-C, a lost connection) has loaded nothing. Knows the other rooms of this hou
 leaves the work to them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
 
@@ -13,6 +13,8 @@ import asyncpg
 
 from howdah.database import Database
 from howdah.drivers import translated
+from howdah.errors import HowdahError, Misconfigured
+from howdah.load.ahead import read_ahead
 from howdah.load.copying import Copier
 from howdah.load.leftovers import Leftovers, leftovers
 from howdah.load.plan import Plan, make_plan
@@ -28,6 +30,7 @@ from howdah.load.terms import (
     Target,
 )
 from howdah.load.validate import Validator
+from howdah.models import constraint_fields
 
 __all__ = ("load",)
 
@@ -41,9 +44,10 @@ async def load(
 ) -> Report:
     """Load every row of the source, or none where one is refused; see LoadOptions.
 
-    Raises Invalid or Misconfigured where the file as a whole cannot be loaded, and what
-    the database says where it fails; nothing is loaded then. Reading and validating
-    block the event loop for some milliseconds at a time: this is for scripts and jobs.
+    Raises Invalid, NotFound or Misconfigured where the file as a whole cannot be
+    loaded, and what the database says where it fails; nothing is loaded then.
+    Validating blocks the event loop for some milliseconds at a time: this is for
+    scripts and jobs.
     """
     options = options or LoadOptions()
     with (
@@ -97,6 +101,8 @@ class _Loading:
                     await self._run()
         except _NothingLoaded:
             return False
+        except HowdahError as error:
+            raise self._explained(error) from error.__cause__
         return True
 
     def report(self, *, loaded: bool, skipped_to: Path | None) -> Report:
@@ -115,13 +121,27 @@ class _Loading:
             skipped_to=skipped_to,
         )
 
+    def _explained(self, error: HowdahError) -> HowdahError:
+        cause, table = error.__cause__, self._plan.table
+        if isinstance(
+            cause, (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
+        ):
+            return Misconfigured(
+                f"the database has no table like the model of {table.name}: "
+                f"{cause.args[0]}; migrate it (`alembic upgrade head`)"
+            )
+        if isinstance(cause, asyncpg.InternalClientError):
+            return Misconfigured(f"{table.name} cannot be copied: {cause}")
+        # Only what is deferred to the commit comes here with a constraint.
+        return error.naming(constraint_fields(error.constraint, [table]))
+
     async def _run(self) -> None:
         await self._connection.execute(_NO_LIMITS)
         await self._copier.open()
         for name in self._reader.names:
             if name in self._plan.relations:
                 self._resolver(name)
-        for batch in self._reader.batches(self._options.chunk):
+        async for batch in read_ahead(self._batches()):
             self._refuse(await self._load(batch))
             self._read += len(batch.records) + len(batch.bad)
             self._tell()
@@ -129,18 +149,24 @@ class _Loading:
             raise _NothingLoaded
         self._kept.flush()
 
+    def _batches(self) -> Iterator[Batch]:
+        for batch in self._reader.batches(self._options.chunk):
+            good, bad = self._validator.prepare(batch.records)
+            yield Batch(records=good, bad=[*batch.bad, *bad])
+
     async def _load(self, batch: Batch) -> list[Bad]:
         """Store the good records of a batch; return the bad ones, by line."""
-        records, bad = self._validator.prepare(batch.records)
+        records, bad = batch.records, batch.bad
         for name in self._plan.relations:
             if any(name in record.values for record in records):
                 records, refused = await self._resolver(name).resolve(records)
-                bad += refused
+                bad = [*bad, *refused]
         rows = self._validator.rows(records)
-        for at, fault in (await self._copier.copy(rows.values)).items():
-            record = rows.records[at]
-            bad.append(Bad(record.line, record.text, (fault,)))
-        return sorted([*batch.bad, *bad, *rows.bad], key=attrgetter("line"))
+        faults = await self._copier.copy(rows.values)
+        behind = ((rows.records[at], fault) for at, fault in faults.items())
+        bad = [*bad, *rows.bad]
+        bad += [Bad(record.line, record.text, (fault,)) for record, fault in behind]
+        return sorted(bad, key=attrgetter("line"))
 
     def _resolver(self, name: str) -> Resolver:
         if name not in self._resolvers:

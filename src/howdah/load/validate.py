@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from howdah.load.convert import check_of, convert_of
-from howdah.load.plan import Plan
+from howdah.load.convert import Convert, check_of, convert_of
+from howdah.load.plan import Plan, Slot
 from howdah.load.reader import Bad, Fault, Record
 
 __all__ = ("Rows", "Validator")
@@ -58,13 +58,12 @@ class Validator:
             zip(*map(self._pick, map(vars, objects)), strict=True)
         )
         faults = self._unfit(columns)
-        for place, convert in enumerate(self._converts if columns else ()):
-            if convert is not None:
-                columns[place] = _converted(convert, columns[place], faults)
+        for place, values in enumerate(columns):
+            columns[place] = self._convert(place, values, faults)
         if columns:
             columns += [[each.value() for _ in objects] for each in self._plan.defaults]
         rows = Rows(values=list(zip(*columns, strict=True)), records=good, bad=bad)
-        return _without(rows, faults) if faults else rows
+        return _without(rows, faults) if any(faults.values()) else rows
 
     def validate(
         self, records: Sequence[Record]
@@ -135,6 +134,31 @@ class Validator:
                 faults.setdefault(index, []).append(Fault(name, reason))
         return faults
 
+    def _convert(
+        self, place: int, values: Sequence[Any], faults: dict[int, list[Fault]]
+    ) -> Sequence[Any]:
+        convert, slot = self._converts[place], self._plan.slots[place]
+        if convert is None:
+            return values
+        try:
+            return convert(values)
+        except (ValueError, TypeError, AttributeError):
+            # Some value of a type of the user's own; find out whose.
+            return [
+                self._convert_one(convert, value, slot, faults.setdefault(index, []))
+                for index, value in enumerate(values)
+            ]
+
+    def _convert_one(
+        self, convert: Convert, value: Any, slot: Slot, faults: list[Fault]
+    ) -> Any:
+        try:
+            return convert([value])[0]
+        except (ValueError, TypeError, AttributeError):
+            name = self._plan.names.get(slot.field, slot.field)
+            faults.append(Fault(name, "does not fit the type of its column"))
+            return None
+
 
 _REASONS = {"missing": "is required and has no value"}
 
@@ -146,18 +170,8 @@ def _picker(fields: Sequence[str]) -> Callable[[dict[str, Any]], tuple[Any, ...]
     return lambda values: tuple(values[field] for field in fields)
 
 
-def _converted(
-    convert: Callable[[Any], Any],
-    values: Sequence[Any],
-    faults: dict[int, list[Fault]],
-) -> list[Any]:
-    return [
-        value if value is None or index in faults else convert(value)
-        for index, value in enumerate(values)
-    ]
-
-
 def _without(rows: Rows, faults: dict[int, list[Fault]]) -> Rows:
+    faults = {index: found for index, found in faults.items() if found}
     pairs = list(zip(rows.values, rows.records, strict=True))
     return Rows(
         values=[row for at, (row, _) in enumerate(pairs) if at not in faults],
