@@ -11,7 +11,7 @@ import asyncpg
 import psycopg
 
 from howdah.drivers import NETWORK, translate
-from howdah.settings import DatabaseURL, Timeouts
+from howdah.settings import DatabaseURL, Timeouts, session_option
 
 __all__ = ("connect", "connect_sync", "limits", "set_limits")
 
@@ -63,7 +63,7 @@ _PLANS = 1000
 def connect_sync(url: DatabaseURL, timeouts: Timeouts) -> "psycopg.Connection[Any]":
     """Open a connection of psycopg; raises Unavailable and its kin."""
     options = " ".join(
-        f"-c {name}={value}"
+        session_option(name, value)
         for name, value in _session_parameters(url, timeouts).items()
         if name not in {"application_name", "options"}
     )
@@ -71,7 +71,7 @@ def connect_sync(url: DatabaseURL, timeouts: Timeouts) -> "psycopg.Connection[An
     try:
         return psycopg.connect(
             url.reveal(),
-            connect_timeout=max(2, round(timeouts.connect)),
+            connect_timeout=_whole_seconds(timeouts.connect),
             application_name=url.session_parameters.get("application_name", "howdah"),
             options=f"{options} {given}".strip() if not url.pooled else given or None,
             prepare_threshold=None if url.pooled else 5,
@@ -86,6 +86,11 @@ def _session_parameters(url: DatabaseURL, timeouts: Timeouts) -> Mapping[str, st
         # A pooler refuses parameters that it cannot keep apart between its clients.
         parameters |= limits(timeouts)
     return parameters | url.session_parameters
+
+
+def _whole_seconds(seconds: float) -> int:
+    """Return what libpq takes: whole seconds, where 0 means never."""
+    return max(1, round(seconds)) if seconds else 0
 
 
 def _milliseconds(seconds: float) -> str:

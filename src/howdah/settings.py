@@ -12,11 +12,19 @@ from typing import Annotated, Any, Self
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from howdah.errors import Misconfigured
 
-__all__ = ("DatabaseURL", "PageLimits", "Pool", "Retry", "Settings", "Timeouts")
+__all__ = (
+    "DatabaseURL",
+    "PageLimits",
+    "Pool",
+    "Retry",
+    "Settings",
+    "Timeouts",
+    "session_option",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +167,7 @@ _FOREIGN = frozenset(
     }
 )
 _SCHEME = re.compile(r"(?:postgres|postgresql)(?:\+[a-z0-9_]+)?\Z")
+_SOME_SCHEME = re.compile(r"[a-z][a-z0-9+]{0,19}\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,9 +192,12 @@ class DatabaseURL:
         """
         scheme, separator, rest = text.strip().partition("://")
         if not separator or not _SCHEME.match(scheme):
+            # What stands before `://`, or all without it, may be a password.
+            shown = separator and _SOME_SCHEME.match(scheme)
             raise Misconfigured(
-                f"the database URL begins with {scheme[:20]!r}; it has to begin with "
-                "postgresql://, like postgresql://user:password@host:5432/name"
+                f"the database URL {f'begins with {scheme!r}' if shown else _BARE}; it "
+                "has to begin with postgresql://, like "
+                "postgresql://user:password@host:5432/name"
             )
         credentials, address, query = _split(rest)
         netloc, _, path = address.partition("/")
@@ -204,11 +216,11 @@ class DatabaseURL:
         )
 
     def __str__(self) -> str:
-        return self._render("***" if self.password else None, self.parameters)
+        return self._render("***" if self.password else None, self._for_libpq())
 
     def reveal(self) -> str:
         """Return the whole URL, password included, as libpq reads it."""
-        return self._render(self.password, self.parameters)
+        return self._render(self.password, self._for_libpq())
 
     def for_asyncpg(self) -> str:
         """Return the URL with only what asyncpg understands."""
@@ -230,6 +242,20 @@ class DatabaseURL:
             parameters=self.parameters,
             pooled=self.pooled,
         )
+
+    def _for_libpq(self) -> dict[str, str]:
+        """Return the parameters; those that libpq refuses become options."""
+        known = _BOTH | _LIBPQ | _SESSION
+        parameters = {k: v for k, v in self.parameters.items() if k in known}
+        options = [
+            session_option(name, value)
+            for name, value in self.parameters.items()
+            if name not in known
+        ]
+        if options:
+            given = parameters.get("options", "")
+            parameters["options"] = " ".join([given, *options]).strip()
+        return parameters
 
     def _render(self, password: str | None, parameters: Mapping[str, str]) -> str:
         user = quote(self.user or "", safe="")
@@ -254,16 +280,23 @@ class DatabaseURL:
         return first if first[0].startswith("/") else None
 
 
+_BARE = "has no scheme"
+
+
+def session_option(name: str, value: str) -> str:
+    """Return a parameter of the server's session as `options` take it."""
+    escaped = re.sub(r"([\\\s])", r"\\\1", value)
+    return f"-c {name}={escaped}"
+
+
 def _split(rest: str) -> tuple[str, str, str]:
     """Return credentials, address and query; a password may hold any of `@:/?`."""
     question = rest.find("?")
     at = rest.rfind("@", 0, question if question >= 0 else len(rest))
-    if at < 0 <= question:
-        late = rest.rfind("@")
-        # `?` inside a password: what stands before the `@` is then no `name=value`.
-        if late > question and "=" not in rest[question:late]:
-            at = late
-            question = rest.find("?", at)
+    late = rest.rfind("@")
+    # `?` inside a password: what stands before the `@` is then no `name=value`.
+    if 0 <= question < late and "=" not in rest[question:late]:
+        at = late
     credentials, address = (rest[:at], rest[at + 1 :]) if at >= 0 else ("", rest)
     address, _, query = address.partition("?")
     return credentials, address, query
@@ -271,11 +304,16 @@ def _split(rest: str) -> tuple[str, str, str]:
 
 def _parameters(query: str) -> dict[str, str]:
     """Return the parameters under the names that libpq uses."""
-    parameters = dict(parse_qsl(query, keep_blank_values=True))
+    # To libpq `+` is a plus; only forms write blanks so.
+    plain = query.replace("+", "%2B")
+    parameters = dict(parse_qsl(plain, keep_blank_values=True))
     if "ssl" in parameters:
         mode = parameters.pop("ssl")
-        parameters["sslmode"] = "require" if mode.lower() in {"true", "1"} else mode
+        parameters["sslmode"] = _SSL_MODES.get(mode.lower(), mode)
     return parameters
+
+
+_SSL_MODES = {"true": "require", "1": "require", "false": "disable", "0": "disable"}
 
 
 def _hosts(
@@ -381,6 +419,14 @@ class Settings(BaseSettings):
         except ValidationError as exc:
             # `from None`: the cause would show what was set, a password perhaps.
             raise Misconfigured(_unreadable(exc)) from None
+        except SettingsError as exc:
+            # A list or an object that is no JSON; the text names field and source.
+            raise Misconfigured(f"cannot read the settings: {exc}") from None
+        except UnicodeDecodeError:
+            raise Misconfigured(
+                f"cannot read the settings: {self.model_config.get('env_file')} is no "
+                "UTF-8; save it as UTF-8"
+            ) from None
 
     @property
     def url(self) -> DatabaseURL | None:
