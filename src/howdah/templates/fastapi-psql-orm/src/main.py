@@ -1,8 +1,8 @@
 """The application: `uvicorn src.main:app`, or `howdah dev` while you work on it."""
 
 from fastapi_offline import FastAPIOffline
-
 from howdah import connect
+
 from src.api.routes import categories, items
 from src.core.config import settings
 from src.core.db import db

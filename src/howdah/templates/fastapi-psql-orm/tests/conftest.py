@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from howdah.pytest_plugin import redirected
 from httpx import ASGITransport, AsyncClient
 
-from howdah.pytest_plugin import redirected
 from src.core.db import db
 from src.main import app
 

@@ -1,8 +1,8 @@
 """What Alembic runs. Howdah adds the lock, the timeouts and plain errors."""
 
+from howdah.migrations import run
 from sqlmodel import SQLModel
 
-from howdah.migrations import run
 from src.core.config import settings
 from src.schemas import items  # noqa: F401 - every module with tables, for autogenerate
 

@@ -2,6 +2,7 @@
 
 from howdah import Database
 from howdah.telemetry import SlowQueryLog
+
 from src.core.config import settings
 
 db = Database(settings)

@@ -1,6 +1,7 @@
 """Categories by hand."""
 
 from howdah import Repository
+
 from src.schemas.items import Category
 
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from howdah import Repository
 from sqlalchemy import ColumnElement
 from sqlmodel import col
 
-from howdah import Repository
 from src.schemas.items import Item, ItemCreate
 
 

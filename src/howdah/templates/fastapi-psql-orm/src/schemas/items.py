@@ -2,9 +2,8 @@
 
 from datetime import datetime
 
-from sqlmodel import Field, Index, Relationship, SQLModel
-
 from howdah.models import Money, OptionalMoney, TimestampFields
+from sqlmodel import Field, Index, Relationship, SQLModel
 
 
 class CategoryBase(SQLModel):

@@ -5,6 +5,7 @@ import logging
 
 from howdah import Database
 from howdah.settings import Retry
+
 from src.core.config import settings
 
 # A server in a container next to ours may need a minute for its first start.

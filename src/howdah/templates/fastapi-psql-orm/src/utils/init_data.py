@@ -4,9 +4,9 @@ import asyncio
 import logging
 from decimal import Decimal
 
+from howdah.errors import Duplicate
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from howdah.errors import Duplicate
 from src.core.db import db
 from src.crud.categories import CategoryCRUD
 from src.crud.items import ItemCRUD

@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 from howdah import Database
+
 from src.core.config import settings
 from src.utils.backend_pre_start import PATIENCE
 

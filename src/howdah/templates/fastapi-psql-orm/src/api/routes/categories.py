@@ -3,9 +3,9 @@
 from typing import Annotated
 
 from fastapi import Query
+from howdah import Resource
 from sqlmodel import col
 
-from howdah import Resource
 from src.api.deps import ItemCRUDDep, SessionDep
 from src.core.db import db
 from src.crud.categories import CategoryCRUD

@@ -2,6 +2,7 @@
 
 from howdah import Resource
 from howdah.settings import PageLimits
+
 from src.core.db import db
 from src.schemas.items import Item, ItemCreate, ItemResponse, ItemUpdate
 
