@@ -1,0 +1,126 @@
+"""One request of a resource is one round trip, counted on the wire."""
+
+import pytest
+from catalogue import NOTEBOOK, client_of
+from relay import relaying
+from shop import create_shop, make_shop
+
+from howdah import Database
+from howdah.settings import Pool
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def relay(database_url):
+    create_shop(database_url)
+    async with relaying(database_url) as relay:
+        yield relay
+
+
+@pytest.fixture
+async def shop(relay):
+    async with Database(relay.url, pool=Pool(size=2)) as db:
+        yield make_shop(db)
+
+
+@pytest.fixture
+async def client(shop):
+    async with client_of(shop) as client:
+        await client.post("/items/batch", json=rows(10))
+        yield client
+
+
+def rows(count):
+    return [{**NOTEBOOK, "name": f"Item {number}"} for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        pytest.param("POST", "/items/", NOTEBOOK, 201, id="create"),
+        pytest.param("GET", "/items/1", None, 200, id="get"),
+        pytest.param("GET", "/items/?skip=2&limit=3", None, 200, id="list"),
+        pytest.param("GET", "/items/search?q=Item", None, 200, id="search"),
+        pytest.param("GET", "/items/count", None, 200, id="count"),
+        pytest.param("PUT", "/items/1", {"price": 5}, 200, id="update"),
+        pytest.param("PATCH", "/items/1", {"tax": None}, 200, id="patch"),
+        pytest.param("PATCH", "/items/1", {}, 200, id="patch of nothing"),
+        pytest.param("POST", "/items/batch", rows(2), 201, id="batch of 2"),
+        pytest.param("POST", "/items/batch", rows(1000), 201, id="batch of 1000"),
+        pytest.param("GET", "/items/999", None, 404, id="miss"),
+        pytest.param("HEAD", "/items/1", None, 200, id="head"),
+    ],
+)
+async def test_each_request_is_one_round_trip(
+    client, relay, method, path, body, status
+):
+    await client.request(method, path, json=body)
+    relay.said = ""
+
+    response = await client.request(method, path, json=body)
+
+    assert response.status_code == status
+    assert relay.said == "BES"
+    assert relay.round_trips == 1
+
+
+@pytest.mark.parametrize("hard", ["false", "true"])
+async def test_each_delete_is_one_round_trip(client, relay, hard):
+    await client.delete(f"/items/1?hard_delete={hard}")
+    relay.said = ""
+
+    response = await client.delete(f"/items/2?hard_delete={hard}")
+
+    assert response.status_code == 204
+    assert relay.said == "BES"
+
+
+async def test_a_refused_write_is_one_round_trip(client, relay):
+    orphan = {**NOTEBOOK, "category_id": 77}
+    await client.post("/items/", json=orphan)
+    relay.said = ""
+
+    response = await client.post("/items/", json=orphan)
+
+    assert response.status_code == 409
+    assert relay.said == "BES"
+
+
+async def test_bad_input_is_no_round_trip(client, relay):
+    relay.said = ""
+
+    response = await client.post("/items/", json={"name": ""})
+
+    assert response.status_code == 422
+    assert relay.said == ""
+
+
+async def test_a_new_shape_of_statement_is_prepared_in_one_more(client, relay):
+    relay.said = ""
+
+    response = await client.get("/items/count")
+
+    assert response.status_code == 200
+    assert relay.said == "PDHBES"
+
+
+async def test_a_session_costs_begin_and_commit_as_well(client, relay):
+    await client.get("/session/items/1")
+    relay.said = ""
+
+    response = await client.get("/session/items/1")
+
+    assert response.status_code == 200
+    assert relay.said == "QBESQ"
+    assert relay.round_trips == 3
+
+
+async def test_readiness_is_one_round_trip(client, relay):
+    await client.get("/health/ready")
+    relay.said = ""
+
+    response = await client.get("/health/ready")
+
+    assert response.status_code == 200
+    assert relay.round_trips == 1

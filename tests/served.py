@@ -1,0 +1,94 @@
+"""An app under uvicorn in a process of its own, which a test may kill.
+
+Run as a script it is that process: `served.py FD` serves the shop at the listening
+socket FD, on the database that the environment names.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+_START_LIMIT = 30
+_STOP_LIMIT = 15
+
+
+@dataclass
+class Served:
+    """A running app: its process, its port on loopback and its log."""
+
+    process: subprocess.Popen
+    port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def kill(self) -> None:
+        """End it without a warning."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(_STOP_LIMIT)
+
+    def connect(self) -> socket.socket:
+        """Open a plain connection, for clients without manners."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
+
+
+@contextmanager
+def serving(database_url: str, folder: Path, **settings: str) -> Iterator[Served]:
+    """Serve the shop until the end of the block; its log is in the folder."""
+    log = folder / "app.log"
+    # The socket is open before the process runs: the first request waits in its queue.
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=1024) as door,
+        log.open("w") as out,
+    ):
+        process = subprocess.Popen(
+            [sys.executable, __file__, str(door.fileno())],
+            pass_fds=[door.fileno()],
+            cwd=folder,
+            env={**os.environ, **settings, "DATABASE_URL": database_url},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        )
+        served = Served(process, door.getsockname()[1], log)
+    try:
+        httpx.get(f"{served.url}/health/live", timeout=_START_LIMIT).raise_for_status()
+        yield served
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_LIMIT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _serve(door: socket.socket) -> None:
+    import uvicorn
+    from shop import make_shop
+
+    from howdah import Database
+
+    config = uvicorn.Config(
+        make_shop(Database()), access_log=False, timeout_graceful_shutdown=5
+    )
+    uvicorn.Server(config).run(sockets=[door])
+
+
+if __name__ == "__main__":
+    _serve(socket.socket(fileno=int(sys.argv[1])))
