@@ -14,8 +14,10 @@ import sqlalchemy.exc
 import sqlalchemy.orm.exc
 
 from howdah.errors import (
+    Contention,
     HowdahError,
     Invalid,
+    Misconfigured,
     NotFound,
     PoolExhausted,
     StaleVersion,
@@ -31,6 +33,7 @@ __all__ = ("FOREIGN", "NETWORK", "is_disconnect", "sqlstate", "translate", "tran
 FOREIGN = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     psycopg.Error,
     sqlalchemy.exc.SQLAlchemyError,
 )
@@ -39,7 +42,9 @@ NETWORK = (*FOREIGN, OSError, TimeoutError)
 
 # Codes of a connection that is of no use any more. 25006: the server behind it has
 # become a standby; a new connection may find the new primary.
-_DISCONNECTS = frozenset({"25006", "25P03", "57P01", "57P02", "57P03", "57P05"})
+_DISCONNECTS = frozenset(
+    {"25006", "25P03", "25P04", "57P01", "57P02", "57P03", "57P04", "57P05"}
+)
 _WRITE = re.compile(r"\b(INSERT INTO|UPDATE|DELETE FROM)\s+(?:ONLY\s+)?([\w.\"]+)")
 
 
@@ -70,7 +75,7 @@ def translate(exc: BaseException, *, statement: str | None = None) -> HowdahErro
         return NotFound()
     if isinstance(exc, sqlalchemy.orm.exc.StaleDataError):
         return StaleVersion()
-    return _without_code(cause)
+    return _without_code(cause, lost=getattr(exc, "connection_invalidated", True))
 
 
 def sqlstate(exc: BaseException) -> str | None:
@@ -79,13 +84,20 @@ def sqlstate(exc: BaseException) -> str | None:
     return code if isinstance(code, str) else None
 
 
-def is_disconnect(exc: BaseException) -> bool:
-    """Say whether the connection that raised this must not be used again."""
+def is_disconnect(exc: BaseException, *, closed: bool = True) -> bool:
+    """Say whether the connection that raised this must not be used again.
+
+    Who can look says whether it is closed: a connection that is still open was
+    misused where asyncpg raises InterfaceError, and is as good as before.
+    """
     cause = _innermost(exc)
     code = sqlstate(cause)
     if code is not None:
         return code in _DISCONNECTS or code.startswith("08")
-    return isinstance(cause, (asyncpg.InterfaceError, OSError))
+    if isinstance(cause, asyncpg.InterfaceError):
+        return closed
+    # A time-out of our own says that the server is slow, not that it is gone.
+    return isinstance(cause, OSError) and not isinstance(cause, TimeoutError)
 
 
 def _innermost(exc: BaseException) -> BaseException:
@@ -101,6 +113,9 @@ def _innermost(exc: BaseException) -> BaseException:
 
 
 def _from_server(code: str, cause: BaseException, statement: str | None) -> HowdahError:
+    if isinstance(cause, asyncpg.InvalidCachedStatementError):
+        # Somebody migrated the table; asyncpg has forgotten the old plan by now.
+        return Contention("The table has just been changed; try again.")
     diag = getattr(cause, "diag", cause)
     table = getattr(diag, "table_name", None)
     constraint = getattr(diag, "constraint_name", None)
@@ -126,12 +141,21 @@ def _on_referred_side(statement: str | None, referring: str | None) -> bool:
     return verb == "DELETE FROM" or (verb == "UPDATE" and table != referring)
 
 
-def _without_code(cause: BaseException) -> HowdahError:
+def _without_code(cause: BaseException, *, lost: bool) -> HowdahError:
     if isinstance(cause, TimeoutError):
         return Timeout()
-    if isinstance(cause, (asyncpg.InterfaceError, psycopg.OperationalError, OSError)):
+    if isinstance(cause, asyncpg.ClientConfigurationError):
+        return Misconfigured(f"the database cannot be addressed: {cause}")
+    if isinstance(cause, asyncpg.InterfaceError):
+        # On a connection that lives it is a misuse: two tasks on one session, or
+        # more parameters than the protocol can count.
+        return Unavailable() if lost else HowdahError()
+    if isinstance(cause, _GONE):
         return Unavailable()
     # A value that a driver or a column type could not even send.
     if isinstance(cause, (psycopg.DataError, ValueError, OverflowError)):
         return Invalid()
     return HowdahError()
+
+
+_GONE = (asyncpg.TargetServerAttributeNotMatched, psycopg.OperationalError, OSError)

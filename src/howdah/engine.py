@@ -106,8 +106,8 @@ _FAILED = "howdah.failed"
 
 
 def _remember_failure(context: ExceptionContext) -> None:
-    cause = context.original_exception
-    if is_disconnect(cause) or is_disconnect(cause.__cause__ or cause):
+    # SQLAlchemy has looked already whether the connection is closed.
+    if is_disconnect(context.original_exception, closed=context.is_disconnect):
         context.is_disconnect = True
     if context.connection is not None and not context.connection.invalidated:
         context.connection.info[_FAILED] = True

@@ -224,9 +224,14 @@ _EXACT: Mapping[str, type[HowdahError]] = {
     "25P03": Unavailable,
     "25P04": Timeout,
     "40001": Contention,
+    "40002": Conflict,
+    "40003": Unavailable,
     "40P01": Contention,
     "42501": Forbidden,
     "42P17": Misconfigured,
+    # A value too large for an index, or nested too deeply for the server's stack.
+    "54000": Invalid,
+    "54001": Invalid,
     "55P03": Timeout,
     "57014": Timeout,
     "57P01": Unavailable,
@@ -234,6 +239,8 @@ _EXACT: Mapping[str, type[HowdahError]] = {
     "57P03": Unavailable,
     "57P05": Unavailable,
     "72000": Unavailable,
+    # RAISE EXCEPTION in a trigger is a rule that its owner wrote.
+    "P0001": Invalid,
 }
 _CLASSES: Mapping[str, type[HowdahError]] = {
     "08": Unavailable,
@@ -256,8 +263,11 @@ _MESSAGES: Mapping[str, str] = {
     "28000": "The database refused the connection.",
     "28P01": "The database refused the connection.",
     "3D000": "The database does not exist.",
+    "54000": "A value is larger than an index or the server can hold.",
+    "54001": "A value is nested more deeply than the server can read.",
     "53300": "The database has no connection to spare.",
     "55P03": "Another transaction holds the row; try again.",
+    "P0001": "A rule of the database refuses this change.",
 }
 
 
