@@ -129,6 +129,12 @@ def _refuse_aborted(connection: Connection) -> None:
     try:
         connection.exec_driver_sql("SELECT 1")
     except DBAPIError as exc:
+        if connection.invalidated:
+            raise
+        # SQLAlchemy believes that a commit which failed has ended the transaction, and
+        # would hand the connection to the next session as it is.
+        connection.connection.rollback()
+        _forget_failure(connection)
         raise TransactionAborted from exc
 
 
