@@ -4,6 +4,7 @@ Run as a script it is that process: `served.py FD` serves the shop at the listen
 socket FD, on the database that the environment names.
 """
 
+import json
 import os
 import signal
 import socket
@@ -67,6 +68,16 @@ def serving(database_url: str, folder: Path, **settings: str) -> Iterator[Served
         yield served
     finally:
         _end(process)
+
+
+def post(path: str, body: object) -> bytes:
+    """Return the bytes of a POST; what is no bytes yet becomes JSON."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {len(content)}\r\n"
+        "Content-Type: application/json\r\n\r\n"
+    )
+    return head.encode() + content
 
 
 def _end(process: subprocess.Popen) -> None:

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from pydantic import BaseModel
 from sqlalchemy import Column, ForeignKey, Integer
 from sqlalchemy.exc import DBAPIError
-from sqlmodel import Field, SQLModel, text
+from sqlmodel import Field, SQLModel, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from howdah import Database, NotFound
@@ -93,7 +93,7 @@ def _sessions(db: Database) -> APIRouter:
 
     @router.post("/sleep")
     async def sleep(seconds: float, session: Session) -> dict[str, str]:
-        await session.execute(text("SELECT pg_sleep(:seconds)"), {"seconds": seconds})
+        await session.exec(select(func.pg_sleep(seconds)))
         return {"slept": "well"}
 
     return router
@@ -118,18 +118,18 @@ def _faults(db: Database) -> APIRouter:
     @router.post("/swallowed", status_code=201)
     async def swallowed(values: CategoryCreate, session: Session) -> dict[str, Any]:
         insert = sqlalchemy.insert(Category)
-        await session.execute(insert, values.model_dump())
+        await session.exec(insert, params=values.model_dump())
         with suppress(DBAPIError):
-            await session.execute(insert, values.model_dump())
+            await session.exec(insert, params=values.model_dump())
         return {}
 
     @router.post("/nested", status_code=201)
     async def nested(values: CategoryCreate, session: Session) -> dict[str, Any]:
         insert = sqlalchemy.insert(Category)
-        await session.execute(insert, values.model_dump())
+        await session.exec(insert, params=values.model_dump())
         with suppress(DBAPIError):
             async with session.begin_nested():
-                await session.execute(insert, values.model_dump())
+                await session.exec(insert, params=values.model_dump())
         return {}
 
     return router
