@@ -20,7 +20,7 @@ from importlib import metadata
 from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, NoReturn, cast
 
 import typer
 from rich import box
@@ -404,7 +404,7 @@ def load(  # noqa: PLR0913 - a file has many ways to be odd
     _speak_plainly()
     with _usage_errors(), _database():
         source = Source(
-            file=sys.stdin.buffer if file == "-" else Path(file),
+            file=_stdin() if file == "-" else Path(file),
             format=_format(file, format),
             encoding=encoding,
             delimiter=delimiter.replace("\\t", "\t"),
@@ -441,6 +441,12 @@ def _usage_errors() -> Iterator[None]:
 
 
 _USAGE = 2
+
+
+def _stdin() -> BinaryIO:
+    # Without a buffer, and so without a lock that a thread waiting for input would
+    # still hold when Ctrl-C ends the process.
+    return cast("BinaryIO", open(0, "rb", buffering=0, closefd=False))
 
 
 def _format(file: str, given: str | None) -> "Format":

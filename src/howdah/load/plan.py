@@ -73,7 +73,7 @@ def make_plan(target: Target, names: Sequence[str], *, sparse: bool) -> Plan:
     """
     table, columns = _mapped(target)
     fields = _fields(target.schema)
-    relations = _relations(target, names, fields, columns, sparse=sparse)
+    relations = _relations(target, fields, columns)
     _check_known(names, fields, relations, table)
     given = _given(names, fields, relations)
     _check_columns(given, columns, target.schema, table)
@@ -131,20 +131,14 @@ def _key(schema: type[BaseModel], field: str) -> str:
 
 
 def _relations(
-    target: Target,
-    names: Sequence[str],
-    fields: Mapping[str, str],
-    columns: Mapping[str, Column[Any]],
-    *,
-    sparse: bool,
+    target: Target, fields: Mapping[str, str], columns: Mapping[str, Column[Any]]
 ) -> dict[str, Relation]:
-    """Return the relations that the file may name and the schema has a key for."""
-    wanted = None if sparse else set(names)
+    """Return the relations that the schema has a key for, by the names they go by."""
     field_of = {columns[each].name: each for each in fields.values() if each in columns}
     return {
         relation.name: relation
         for relation in relations_of(target.model, field_of)
-        if relation.name not in fields and (wanted is None or relation.name in wanted)
+        if relation.name not in fields
     }
 
 

@@ -6,6 +6,7 @@ the others are validated again, so that a good file costs one call a batch.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
@@ -33,7 +34,9 @@ class Validator:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         many: Any = list.__class_getitem__(plan.schema)
-        self._validate = TypeAdapter[list[BaseModel]](many).validate_python
+        # A text of CSV has no type that it could be strict about.
+        validate = TypeAdapter[list[BaseModel]](many).validate_python
+        self._validate = partial(validate, strict=False)
         self._converts = [convert_of(slot.column) for slot in plan.slots]
         self._checks = [check_of(slot.column) for slot in plan.slots]
         self._pick = _picker([slot.field for slot in plan.slots])
