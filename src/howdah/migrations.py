@@ -9,7 +9,7 @@ is Alembic's business, and where the database is, the caller's.
 import logging.config
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -212,11 +212,21 @@ def _try_lock(connection: "psycopg.Connection[Any]") -> bool:
 def _connection(address: DatabaseURL, limits: Timeouts) -> Iterator[Connection]:
     engine = create_engine(
         "postgresql+psycopg://",
-        creator=lambda: _connect(address, limits),
+        creator=lambda: _noticing(_connect(address, limits)),
         poolclass=NullPool,
     )
     with engine.connect() as connection:
         yield connection
+
+
+def _noticing(connection: "psycopg.Connection[Any]") -> "psycopg.Connection[Any]":
+    """Let the server undo a migration whose process was killed, and not finish it."""
+    connection.autocommit = True
+    # Not every system can watch a socket; there it notices at its next word to us.
+    with suppress(psycopg.Error):
+        connection.execute("SET client_connection_check_interval = '500ms'")
+    connection.autocommit = False
+    return connection
 
 
 def _connect(address: DatabaseURL, limits: Timeouts) -> "psycopg.Connection[Any]":

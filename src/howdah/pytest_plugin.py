@@ -7,10 +7,13 @@ Howdah installed, so it imports nothing heavy until a fixture is asked for.
 """
 
 import secrets
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, LiteralString, Self
+from uuid import uuid4
 
 import pytest
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ("Statements", "redirected")
 
 _PREFIX = "howdah_test_"
+_NAME = pytest.StashKey[str]()
 
 
 class Statements:
@@ -60,7 +64,7 @@ def redirected(db: "Database", url: str) -> Iterator["Database"]:
 
 
 @pytest.fixture(scope="session")
-def howdah_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def howdah_server(request: pytest.FixtureRequest) -> Iterator[str]:
     """Give the URL of a server where tests may make databases."""
     from howdah.settings import Settings
 
@@ -70,9 +74,13 @@ def howdah_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     from howdah.embedded import EmbeddedPostgres
 
-    folder = _shared_folder(tmp_path_factory) / "postgres"
+    # Not in pytest's own folder: a second pytest of the same user makes that private
+    # again, and a server that root runs as another user would lose its files.
+    folder = Path(tempfile.gettempdir(), f"howdah-test-{_run_name(request.config)}")
     with EmbeddedPostgres(folder, parameters=_FORGETFUL) as server:
         yield server.url()
+    if not server.running:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -202,16 +210,12 @@ class _Membership:
 def _run_name(config: pytest.Config) -> str:
     """Return one name for all workers of this run, and for no other run."""
     worker: dict[str, str] = getattr(config, "workerinput", {})
-    return worker.get("testrunuid", secrets.token_hex(8))[:16]
+    name = worker.get("testrunuid") or config.stash.setdefault(_NAME, uuid4().hex)
+    return name[:16]
 
 
 def _run_of(database: str) -> str:
     return _PREFIX + database.removeprefix(_PREFIX).split("_")[0]
-
-
-def _shared_folder(factory: pytest.TempPathFactory) -> Path:
-    base = factory.getbasetemp()
-    return base.parent if base.name.startswith("popen-") else base
 
 
 @contextmanager
