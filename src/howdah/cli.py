@@ -209,6 +209,9 @@ def _ask(prompt: str, question: str) -> str:
             f"the input ended at {prompt.strip()!r}; answer it, or pass "
             f"--{question.replace('_', '-')}"
         ) from None
+    except KeyboardInterrupt:
+        typer.echo("\nAborted.")
+        raise typer.Exit(130) from None
     if not sys.stdin.isatty():
         # A terminal shows what was typed; a pipe would leave it out.
         typer.echo(answer)
