@@ -9,13 +9,14 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
 
 from howdah.drivers import NETWORK, is_disconnect, translate
 from howdah.errors import PoolExhausted as PoolExhaustedError
+from howdah.errors import Unavailable
 from howdah.events import ConnectionLost, Events, PoolExhausted, StatementFinished
 from howdah.settings import Pool
 
@@ -47,6 +48,7 @@ class Lane:
         self._prelude = prelude
         self._idle: list[_Held] = []
         self._waiters: deque[asyncio.Future[_Held | None]] = deque()
+        self._leaving: set[asyncio.Future[None]] = set()
         self._open = 0
         self._closed = False
 
@@ -65,7 +67,7 @@ class Lane:
 
     @property
     def busy(self) -> int:
-        """How many connections are in use or being opened."""
+        """How many connections are in use, being opened or being closed."""
         return self._open - len(self._idle)
 
     async def fetchval(
@@ -108,9 +110,9 @@ class Lane:
         """Close every idle connection now and each busy one when it comes back."""
         self._closed = True
         while self._idle:
-            held = self._idle.pop()
-            self._open -= 1
-            await held.connection.close(timeout=_CLOSING)
+            self._abandon(self._idle.pop())
+        while self._leaving:
+            await asyncio.wait(self._leaving)
 
     async def _again(
         self, statement: str, arguments: Sequence[Any], started: float
@@ -157,12 +159,26 @@ class Lane:
 
     async def _open_another(self) -> "_Held":
         self._open += 1
+        return await self._fill_slot()
+
+    async def _fill_slot(self) -> "_Held":
+        """Open a connection that is counted already."""
         try:
+            self._check_open()
             return _Held(await self._connect())
         except BaseException:
-            self._open -= 1
-            self._wake(None)
+            self._free_slot()
             raise
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Unavailable("the Database has been closed meanwhile")
+
+    def _free_slot(self) -> None:
+        # Who is woken takes the slot over: counted as free for a moment, it could be
+        # taken by a newcomer as well, and there would be one connection too many.
+        if not self._wake(None):
+            self._open -= 1
 
     async def _wait(self) -> "_Held":
         waiter: asyncio.Future[_Held | None] = (
@@ -178,7 +194,7 @@ class Lane:
         except BaseException:
             self._forget(waiter)
             raise
-        return await self._open_another() if held is None else held
+        return await self._fill_slot() if held is None else held
 
     def _forget(self, waiter: "asyncio.Future[_Held | None]") -> None:
         if waiter in self._waiters:
@@ -187,7 +203,7 @@ class Lane:
             # It was served in the moment in which it gave up.
             held = waiter.result()
             if held is None:
-                self._wake(None)
+                self._free_slot()
             else:
                 self._give_back(held)
 
@@ -202,24 +218,42 @@ class Lane:
     def _give_back(self, held: "_Held", *, failed: BaseException | None = None) -> None:
         if failed is not None and _spoils(failed):
             self._lost(held, failed)
-        elif self._closed or held.unclean:
+        elif self._closed or held.unclean or not held.fit(self._pool.recycle):
             self._drop(held)
         elif not self._wake(held):
             self._idle.append(held)
 
     def _lost(self, held: "_Held", reason: BaseException) -> None:
-        self._drop(held)
-        if is_disconnect(reason):
+        if not is_disconnect(reason):
+            self._abandon(held)
+        else:
+            self._drop(held)
             # What ended this one (a restart, a failover) has ended its neighbours.
             while self._idle:
                 self._drop(self._idle.pop())
         name = type(reason).__name__
         self._events.emit(ConnectionLost(lane="fast", reason=name))
 
+    def _abandon(self, held: "_Held") -> None:
+        """Close a connection whose statement nobody waits for any more.
+
+        To be polite takes a moment, in which asyncpg tells the server to stop it.
+        """
+        leaving = asyncio.ensure_future(self._take_leave(held))
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+
+    async def _take_leave(self, held: "_Held") -> None:
+        try:
+            # A server that is gone says no goodbye; then the socket is just closed.
+            with suppress(*NETWORK):
+                await held.connection.close(timeout=_CLOSING)
+        finally:
+            self._free_slot()
+
     def _drop(self, held: "_Held") -> None:
-        self._open -= 1
         held.connection.terminate()
-        self._wake(None)
+        self._free_slot()
 
     def _wake(self, held: "_Held | None") -> bool:
         """Hand a connection, or the right to open one, to who waits longest."""
@@ -256,8 +290,8 @@ class _Held:
 
     @property
     def unclean(self) -> bool:
-        """Whether its next user would be surprised."""
-        return bool(self.connection.is_closed() or self.connection.is_in_transaction())
+        """Whether its next user would find a transaction open."""
+        return bool(self.connection.is_in_transaction())
 
     def fit(self, recycle: float) -> bool:
         """Say whether it is open and young enough to be used."""
