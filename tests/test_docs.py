@@ -1,15 +1,18 @@
 """The docs, held: every block of code runs, every public thing is spoken of."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from docs_page import blocks, commands
+from typer.main import get_command
 
 import howdah
 from howdah import errors, settings
+from howdah.cli import app
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -90,3 +93,25 @@ def test_every_setting_and_error_code_is_in_the_reference():
     }
 
     assert [name for name in [*names, *codes] if f"`{name}`" not in reference] == []
+
+
+def test_the_reference_has_every_command_with_every_option_and_no_other():
+    page = (ROOT / "docs/reference/cli.md").read_text(encoding="utf-8")
+    _, *parts = re.split(r"^## howdah (\S+)$", page, flags=re.MULTILINE)
+    written = {
+        command: set(re.findall(r"`(--?[a-z][\w-]*)", " ".join(first_cells(section))))
+        for command, section in zip(parts[::2], parts[1::2], strict=True)
+    }
+
+    assert written == {
+        name: {option for each in command.params for option in options_of(each)}
+        for name, command in get_command(app).commands.items()
+    }
+
+
+def first_cells(section):
+    return re.findall(r"^\| (`-[^|]*) \|", section, flags=re.MULTILINE)
+
+
+def options_of(parameter):
+    return [name for name in parameter.opts if name.startswith("-")]
