@@ -24,7 +24,6 @@ from urllib.parse import unquote, urlsplit
 from howdah.errors import HowdahError, Invalid, Misconfigured
 
 __all__ = (
-    "PACKAGE_MANAGERS",
     "Answers",
     "InstallFailed",
     "PackageManager",
@@ -40,7 +39,7 @@ __all__ = (
 )
 
 PackageManager = Literal["pip", "uv", "pdm", "poetry"]
-PACKAGE_MANAGERS: tuple[PackageManager, ...] = get_args(PackageManager)
+_MANAGERS: tuple[PackageManager, ...] = get_args(PackageManager)
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _LONGEST = 200
@@ -89,8 +88,8 @@ _FAULTS: Mapping[str, tuple[re.Pattern[str], str, str]] = {
     "author": (re.compile(r".*\S.*"), "the author needs a name", "write one"),
     "email": (_EMAIL, "the author email has to be one address", "like me@example.com"),
     "package_manager": (
-        re.compile("|".join(PACKAGE_MANAGERS)),
-        f"the package manager is one of {', '.join(PACKAGE_MANAGERS)}",
+        re.compile("|".join(_MANAGERS)),
+        f"the package manager is one of {', '.join(_MANAGERS)}",
         "choose one of them",
     ),
 }
