@@ -5,7 +5,8 @@ is missing here is plain SQLAlchemy on `self.session`.
 """
 
 import builtins
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel
@@ -13,8 +14,8 @@ from sqlalchemy import ColumnElement, func, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from howdah.drivers import translated
-from howdah.errors import Misconfigured, NotFound
-from howdah.models import declared_model
+from howdah.errors import HowdahError, Misconfigured, NotFound
+from howdah.models import constraint_fields, declared_model
 
 __all__ = ("Repository",)
 
@@ -60,7 +61,7 @@ class Repository(Generic[M]):
 
     async def find(self, key: Any, *, lock: bool = False) -> M | None:
         """Return the row with this key, or None."""
-        with translated():
+        with self._translated():
             row: M | None = await self.session.get(
                 self.model, key, with_for_update=True if lock else None
             )
@@ -81,7 +82,7 @@ class Repository(Generic[M]):
             .offset(skip)
             .limit(limit)
         )
-        with translated():
+        with self._translated():
             return builtins.list((await self.session.scalars(statement)).unique())
 
     async def create(self, values: Values) -> M:
@@ -112,24 +113,35 @@ class Repository(Generic[M]):
     async def count(self, *where: ColumnElement[bool]) -> int:
         """Return how many rows meet all conditions."""
         statement = select(func.count()).select_from(self.model).where(*where)
-        with translated():
+        with self._translated():
             return int(await self.session.scalar(statement) or 0)
 
     async def exists(self, *where: ColumnElement[bool]) -> bool:
         """Say whether any row meets all conditions."""
         statement = select(select(self.model).where(*where).exists())
-        with translated():
+        with self._translated():
             return bool(await self.session.scalar(statement))
 
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Raise Howdah's errors, with the names of the fields that are to blame."""
+        try:
+            with translated():
+                yield
+        except HowdahError as error:
+            tables = inspect(self.model).local_table.metadata.tables.values()
+            error.naming(constraint_fields(error.constraint, tables))
+            raise
+
     async def _flush(self) -> None:
-        with translated():
+        with self._translated():
             await self.session.flush()
 
     async def _reload(self, row: M) -> None:
         """Fetch what the database computed, which a later read could not."""
         state: Any = inspect(row)
         if state.expired_attributes:
-            with translated():
+            with self._translated():
                 await self.session.refresh(row, state.expired_attributes)
 
 
