@@ -18,6 +18,10 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Languages that are shown, not run: answers, configuration, requests.
 SHOWN = {"", "csv", "http", "ini", "json", "makefile", "sql", "text", "toml", "yaml"}
+# Files of Python, as in "```py tests/test_items.py": they are written before the code
+# runs, for the commands of the page to use.
+FILES = {"py"}
+FILE = re.compile(r"^```\w+ ([\w./-]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Commands that do not end by themselves, or that the other tests run.
 PASSED_OVER = {
     "make": "this is what runs here",
@@ -32,8 +36,15 @@ def name(page):
     return str(page.relative_to(ROOT))
 
 
+def write_files(page, folder):
+    for path, text in FILE.findall(page.read_text(encoding="utf-8")):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_the_code_of_a_page_runs(page, database_url, tmp_path):
+    write_files(page, tmp_path)
     environment = {
         **os.environ,
         "DATABASE_URL": database_url,
@@ -57,7 +68,7 @@ def test_every_block_is_of_a_known_language():
         f"{name(page)}:{block.line} {block.language}"
         for page in PAGES
         for block in blocks(page)
-        if block.language not in {"python", "console", *SHOWN}
+        if block.language not in {"python", "console", *FILES, *SHOWN}
     }
 
     assert unknown == set()
