@@ -83,7 +83,9 @@ class Repository(Generic[M]):
             .limit(limit)
         )
         with self._translated():
-            return builtins.list((await self.session.scalars(statement)).unique())
+            # SQLModel's sessions deprecate `execute`, and `scalars` calls it.
+            result = await AsyncSession.execute(self.session, statement)
+        return builtins.list(result.scalars().unique())
 
     async def create(self, values: Values) -> M:
         """Insert a row and return it, with its key and what the database added."""
@@ -98,8 +100,10 @@ class Repository(Generic[M]):
 
     async def update(self, key: Any, values: Values) -> M:
         """Change the fields that were set and no others, or raise NotFound."""
+        changes = _given(values, set_only=True)
+        self._check(changes)
         row = await self.get(key)
-        for name, value in _given(values, set_only=True).items():
+        for name, value in changes.items():
             setattr(row, name, value)
         await self._flush()
         await self._reload(row)
@@ -121,6 +125,15 @@ class Repository(Generic[M]):
         statement = select(select(self.model).where(*where).exists())
         with self._translated():
             return bool(await self.session.scalar(statement))
+
+    def _check(self, names: Iterable[str]) -> None:
+        known = inspect(self.model).all_orm_descriptors
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise Misconfigured(
+                f"{self.model.__name__} has no {', '.join(unknown)}; it has "
+                f"{', '.join(sorted(known.keys()))}"
+            )
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
