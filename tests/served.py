@@ -80,6 +80,11 @@ def post(path: str, body: object) -> bytes:
     return head.encode() + content
 
 
+def get(path: str) -> bytes:
+    """Return the bytes of a GET."""
+    return f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode()
+
+
 def _end(process: subprocess.Popen) -> None:
     process.terminate()
     try:
