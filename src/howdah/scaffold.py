@@ -209,12 +209,21 @@ def install(folder: Path, manager: PackageManager) -> None:
 def _data(answers: Answers) -> dict[str, object]:
     """Return what the template's text may speak of."""
     return asdict(answers) | {
+        "python_name": _literal(answers.name),
+        "python_description": _literal(answers.description),
         "howdah": requirement("docs"),
         "howdah_dev": requirement("cli", "embedded"),
         "howdah_version": metadata.version("howdah"),
         # What a person may have to do where this machine's paths do not exist.
         "howdah_is_local": " @ file:" in requirement(),
     }
+
+
+def _literal(text: str) -> str:
+    """Write a Python string as a formatter would: with fewer backslashes."""
+    quote = "'" if text.count('"') > text.count("'") else '"'
+    escaped = text.replace("\\", "\\\\").replace(quote, f"\\{quote}")
+    return f"{quote}{escaped}{quote}"
 
 
 def _render_into(place: Path, folder: Path, data: Mapping[str, object]) -> None:
