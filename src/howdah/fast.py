@@ -4,7 +4,7 @@ A request is one round trip on the fast lane. SQLAlchemy compiles and knows the 
 its machinery for each execution is left out.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,21 +14,22 @@ from sqlalchemy.types import BigInteger, TypeEngine
 
 from howdah import statements
 from howdah.database import Database
+from howdah.engine import json_text
 from howdah.errors import FieldError, HowdahError, Invalid, NotFound
 from howdah.models import constraint_fields
 from howdah.paging import OffsetPage
 from howdah.query import Query
-from howdah.statements import ColumnOfRows, Layout, like_pattern, value_name
+from howdah.statements import KEY, ColumnOfRows, Layout, like_pattern, value_name
 from howdah.store import Created
 
 __all__ = ("FastStore", "Plan")
 
 Process = Callable[[Any], Any]
-Default = Callable[[], Any]
+Default = Callable[[Mapping[str, Any]], Any]
 
 # Shapes kept per store: fields sent in updates and creations make most of them.
 _MOST_PLANS = 500
-_dialect = registry.load("postgresql.asyncpg")()
+_dialect = registry.load("postgresql.asyncpg")(json_serializer=json_text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Plan:
         """Return the driver's arguments for these values, in order."""
         arguments = []
         for name, process, default in self.parameters:
-            value = values[name] if default is None else default()
+            value = values[name] if default is None else default(values)
             arguments.append(value if process is None else process(value))
         return arguments
 
@@ -69,12 +70,13 @@ class FastStore:
         self._model = model
         self._plans: dict[object, Plan] = {}
         self._largest_key = _largest(layout.key.type)
+        self._defaults = _python_defaults(layout.fields)
 
     async def get(self, key: Any) -> bytes:
         """Return the row, or raise NotFound."""
         self._check(key)
         plan = self._plan("get", lambda: statements.get(self._layout))
-        return self._found(await self._read(plan, {"key": key}), key)
+        return self._found(await self._read(plan, {KEY: key}), key)
 
     async def list(self, query: Query, page: OffsetPage) -> bytes:
         """Return a JSON list of rows, in the order of their keys."""
@@ -100,6 +102,7 @@ class FastStore:
         """Insert all rows or none; return them as a JSON list, in the order given."""
         if not rows:
             return b"[]"
+        rows = [self._filled(row) for row in rows]
         names = tuple(rows[0])
         plan = self._plan(
             ("create_many", *names),
@@ -115,7 +118,7 @@ class FastStore:
         self._check(key)
         shape = ("update", *values)
         plan = self._plan(shape, lambda: statements.update_row(self._layout, values))
-        row = await self._write(plan, {"key": key, **_named(values)})
+        row = await self._write(plan, {KEY: key, **_named(values)})
         return self._found(row and row[0], key)
 
     async def delete(self, key: Any, *, hard: bool) -> None:
@@ -124,7 +127,7 @@ class FastStore:
         hard = hard or self._layout.soft_delete is None
         build = statements.hard_delete if hard else statements.soft_delete
         plan = self._plan(("delete", hard), lambda: build(self._layout))
-        if await self._write(plan, {"key": key}) is None:
+        if await self._write(plan, {KEY: key}) is None:
             raise NotFound(model=self._model, key=key)
 
     def _plan(self, shape: object, build: Callable[[], ClauseElement]) -> Plan:
@@ -134,6 +137,15 @@ class FastStore:
                 self._plans.pop(next(iter(self._plans)))
             plan = self._plans[shape] = Plan.of(build())
         return plan
+
+    def _filled(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Add Python's defaults to a row; one statement would share them."""
+        missing = {
+            name: default(_named(row))
+            for name, default in self._defaults.items()
+            if name not in row
+        }
+        return {**row, **missing}
 
     async def _read(self, plan: Plan, values: Mapping[str, Any]) -> Any:
         lane = self._database.lane
@@ -202,11 +214,34 @@ def _defaults(compiled: Any) -> dict[str, Default]:
     }
 
 
+def _python_defaults(fields: Mapping[str, Column[Any]]) -> dict[str, Default]:
+    return {
+        name: _default(column, update=False)
+        for name, column in fields.items()
+        if getattr(column.default, "is_callable", False)
+        or getattr(column.default, "is_scalar", False)
+    }
+
+
 def _default(column: Column[Any], *, update: bool) -> Default:
     default: Any = column.onupdate if update else column.default
     if default.is_callable:
-        return lambda: default.arg(None)
-    return lambda: default.arg
+        return lambda values: default.arg(_Context(values))
+    return lambda _values: default.arg
+
+
+class _Context:
+    """What a default that asks for the other values of its row gets from SQLAlchemy."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        prefix = value_name("")
+        self.current_parameters = {
+            name.removeprefix(prefix): value for name, value in values.items()
+        }
+
+    def get_current_parameters(self) -> dict[str, Any]:
+        """Return the values by the names of their fields."""
+        return self.current_parameters
 
 
 def _largest(type_: TypeEngine[Any]) -> int | None:
@@ -224,14 +259,20 @@ def _too_large(
     return tuple(
         FieldError(
             field=name,
+            index=index,
             code=Invalid.code,
             message=f"is larger than {largest}, which is all that the column holds",
         )
         for name, column in fields.items()
         if (largest := _largest(column.type)) is not None
-        and isinstance(value := values.get(value_name(name)), int)
-        and not _holds(largest, value)
+        for index, value in _numbered(values.get(value_name(name)))
+        if isinstance(value, int) and not _holds(largest, value)
     )
+
+
+def _numbered(value: Any) -> Iterable[tuple[int | None, Any]]:
+    """Return a value, or the values of a batch with the numbers of their rows."""
+    return enumerate(value) if isinstance(value, list) else [(None, value)]
 
 
 def _holds(largest: int, value: int) -> bool:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     ColumnElement,
     Insert,
     Integer,
+    Interval,
     Select,
     String,
     Subquery,
@@ -26,6 +27,7 @@ from sqlalchemy import (
     Text,
     Update,
     bindparam,
+    case,
     cast,
     delete,
     false,
@@ -43,6 +45,7 @@ from howdah.errors import Misconfigured
 from howdah.query import Query
 
 __all__ = (
+    "KEY",
     "ColumnOfRows",
     "Layout",
     "count",
@@ -56,6 +59,9 @@ __all__ = (
     "update_row",
     "value_name",
 )
+
+KEY = "__key"
+"""The name of the parameter that a row's key has; no column is called so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -92,9 +98,9 @@ class ColumnOfRows(ARRAY[Any]):
 
 
 def get(layout: Layout) -> ClauseElement:
-    """Return the statement for one row by `:key`."""
+    """Return the statement for one row by `KEY`."""
     row = _rows(layout).where(_is_key(layout), *_readable(layout))
-    return select(_json(row.subquery("r")))
+    return select(_json(row.subquery(_ROW)))
 
 
 def list_rows(layout: Layout, query: Query) -> ClauseElement:
@@ -106,7 +112,7 @@ def list_rows(layout: Layout, query: Query) -> ClauseElement:
         .limit(_parameter("limit"))
         .offset(_parameter("skip"))
     )
-    return select(_json_list(page.subquery("r")))
+    return select(_json_list(page.subquery(_ROW)))
 
 
 def count(layout: Layout, query: Query) -> ClauseElement:
@@ -128,13 +134,14 @@ def create(layout: Layout, names: Iterable[str]) -> ClauseElement:
 def create_many(layout: Layout, names: Sequence[str]) -> ClauseElement:
     """Insert rows from one array a column; a JSON list in the order given."""
     columns = [layout.fields[name] for name in names]
+    _refuse_arrays(columns)
     arrays = [
         bindparam(value_name(name), type_=ColumnOfRows(column.type))
         for name, column in zip(names, columns, strict=True)
     ]
     given = (
         func.unnest(*arrays)
-        .table_valued(*names, with_ordinality=_POSITION, name="given")
+        .table_valued(*names, with_ordinality=_POSITION, name=_GIVEN)
         .render_derived()
     )
     rows = select(*(given.c[name] for name in names)).order_by(given.c[_POSITION])
@@ -142,8 +149,17 @@ def create_many(layout: Layout, names: Sequence[str]) -> ClauseElement:
     return select(_json_list(written))
 
 
+def _refuse_arrays(columns: Iterable[Column[Any]]) -> None:
+    for column in columns:
+        if isinstance(column.type, ARRAY):
+            raise Misconfigured(
+                f"column {column.name!r} of {column.table.name!r} holds arrays, which "
+                "a batch cannot carry; create such rows one by one"
+            )
+
+
 def update_row(layout: Layout, names: Iterable[str]) -> ClauseElement:
-    """Change a row by `:key` from the `value_name` of each column; its JSON."""
+    """Change a row by `KEY` from the `value_name` of each column; its JSON."""
     values = {layout.fields[name]: _value(layout, name) for name in names}
     change = update(layout.table).where(_is_key(layout), *_readable(layout))
     written = _returning(layout, change.values(values))
@@ -151,7 +167,7 @@ def update_row(layout: Layout, names: Iterable[str]) -> ClauseElement:
 
 
 def soft_delete(layout: Layout) -> ClauseElement:
-    """Mark a row as deleted by `:key`; the key where there was one."""
+    """Mark a row as deleted by `KEY`; the key where there was one."""
     column = layout.soft_delete
     if column is None:
         raise Misconfigured(f"table {layout.table.name!r} has no soft delete")
@@ -165,13 +181,13 @@ def soft_delete(layout: Layout) -> ClauseElement:
 
 
 def hard_delete(layout: Layout) -> ClauseElement:
-    """Remove a row by `:key`; the key where there was one."""
+    """Remove a row by `KEY`; the key where there was one."""
     return delete(layout.table).where(_is_key(layout)).returning(layout.key)
 
 
 def value_name(field: str) -> str:
     """Return the name of the parameter that a field's new value has."""
-    # `key`, `limit` and `search` are parameters too, and may be fields.
+    # `limit` and `search` are parameters too, and may be fields.
     return f"v_{field}"
 
 
@@ -182,11 +198,35 @@ def like_pattern(text: str) -> str:
     return f"%{text}%"
 
 
-_POSITION = "__position"
+# No column has such a name; one named like a table would stand for it in `f(table)`.
+_GIVEN, _POSITION, _ROW, _WRITTEN = "__given", "__position", "__row", "__written"
 
 
 def _rows(layout: Layout) -> Select[Any]:
-    return select(*(column.label(name) for name, column in layout.columns.items()))
+    return select(*_shown(layout))
+
+
+def _shown(layout: Layout) -> Iterable[ColumnElement[Any]]:
+    for name, column in layout.columns.items():
+        yield _in_json(column).label(name)
+
+
+def _in_json(column: Column[Any]) -> ColumnElement[Any]:
+    """Return a column as schemas show it: the value of an enum, not its label."""
+    enum = column.type.enum_class if isinstance(column.type, Enum) else None
+    if enum is None:
+        return column
+    values = {label: member.value for label, member in enum.__members__.items()}
+    plain = all(isinstance(value, str) for value in values.values())
+    if not plain or not values.keys() >= set(column.type.enums):  # type: ignore[attr-defined] # an Enum
+        return column
+    pairs = {_quoted(label): _quoted(value) for label, value in values.items()}
+    return case(pairs, value=cast(column, Text)) if values else column
+
+
+def _quoted(value: str) -> ColumnElement[str]:
+    # Part of the text, so that a plan has no parameters but those of the request.
+    return literal_column("'{}'".format(value.replace("'", "''")), Text)
 
 
 def _json(rows: CTE | Subquery) -> ColumnElement[str]:
@@ -200,8 +240,7 @@ def _json_list(rows: CTE | Subquery) -> ColumnElement[str]:
 
 
 def _returning(layout: Layout, write: Insert | Update) -> CTE:
-    columns = [column.label(name) for name, column in layout.columns.items()]
-    return write.returning(*columns).cte("w")
+    return write.returning(*_shown(layout)).cte(_WRITTEN)
 
 
 def _key_of(layout: Layout, written: CTE) -> ColumnElement[Any]:
@@ -213,7 +252,7 @@ def _key_of(layout: Layout, written: CTE) -> ColumnElement[Any]:
 
 
 def _is_key(layout: Layout) -> ColumnElement[bool]:
-    return layout.key == bindparam("key", type_=layout.key.type)
+    return layout.key == bindparam(KEY, type_=layout.key.type)
 
 
 def _conditions(layout: Layout, query: Query) -> list[ColumnElement[bool]]:
@@ -252,7 +291,9 @@ def _parameter(name: str) -> BindParameter[int]:
 
 def _element_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
     """Return the type that a column has inside an array parameter."""
-    plain = type_.impl_instance if isinstance(type_, TypeDecorator) else type_
+    plain = type_
+    if isinstance(type_, TypeDecorator) and not isinstance(type_, Interval):
+        plain = type_.impl_instance
     if isinstance(plain, String) and not isinstance(plain, Enum):
         # The array is cast explicitly, and an explicit cast to VARCHAR(n) cuts the
         # text off in silence; as TEXT it meets the column's own length, and fails.
