@@ -7,10 +7,10 @@ as `route_class`.
 """
 
 import json
+import math
 import re
 from collections.abc import Callable, Coroutine, Iterable
-from decimal import Decimal
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Request
@@ -43,7 +43,7 @@ class StrictRoute(APIRoute):
 
         async def strictly(request: Request) -> Response:
             _check_address(request.scope)
-            if self.body_field is not None:
+            if _takes_json(self):
                 _check_media_type(request)
             return await handle(StrictRequest(request.scope, request.receive))
 
@@ -70,6 +70,14 @@ def _as_get(scope: Scope) -> Scope:
 def _other_slash(scope: Scope) -> Scope:
     path: str = scope["path"]
     return {**scope, "path": path[:-1] if path.endswith("/") else f"{path}/"}
+
+
+def _takes_json(route: APIRoute) -> bool:
+    """Say whether the body is declared as JSON, and not as a form or another text."""
+    if route.body_field is None:
+        return False
+    declared = getattr(route.body_field.field_info, "media_type", "application/json")
+    return bool(declared == "application/json")
 
 
 def _check_media_type(request: Request) -> None:
@@ -119,7 +127,7 @@ def _read(body: bytes) -> Any:
             text,
             object_pairs_hook=_object,
             parse_constant=_refuse_constant,
-            parse_float=Decimal,
+            parse_float=_number,
         )
     except UnicodeDecodeError as exc:
         raise json.JSONDecodeError("it is no UTF-8", "", exc.start) from None
@@ -141,6 +149,32 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) != len(pairs):
         raise ValueError("it gives the same key twice in one object")
     return value
+
+
+class _Number(float):
+    """A fraction that remembers how it was written.
+
+    Pydantic makes a Decimal of a float's text, so money stays exact, while a field of
+    any type gets a number and not a Decimal, which would leave as a string.
+    """
+
+    _text: str
+
+    def __new__(cls, text: str) -> Self:
+        """Take what JSON takes for a number."""
+        self = super().__new__(cls, text)
+        self._text = text
+        return self
+
+    def __str__(self) -> str:
+        return self._text
+
+
+def _number(text: str) -> _Number:
+    number = _Number(text)
+    if math.isinf(number):
+        raise ValueError("a number is larger than JSON's readers agree to read")
+    return number
 
 
 def _refuse_constant(name: str) -> NoReturn:
