@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql
 from howdah import statements
 from howdah.errors import Misconfigured
 from howdah.query import Query
-from howdah.statements import KEY, Layout, like_pattern
+from howdah.statements import Layout, like_pattern
 
 
 class Size(enum.Enum):
@@ -39,7 +39,7 @@ def compiled(statement):
 @pytest.mark.parametrize(
     ("statement", "parameters"),
     [
-        (statements.get(layout()), {KEY}),
+        (statements.get(layout()), {Layout.KEY}),
         (statements.list_rows(layout(), Query()), {"limit", "skip"}),
         (
             statements.list_rows(layout(search=(NOTES.c.title,)), Query(search="x")),
@@ -48,8 +48,8 @@ def compiled(statement):
         (statements.count(layout(), Query()), set()),
         (statements.create(layout(), ["title"]), {"v_title"}),
         (statements.create_many(layout(), ["title"]), {"v_title"}),
-        (statements.update_row(layout(), ["title"]), {KEY, "v_title"}),
-        (statements.hard_delete(layout()), {KEY}),
+        (statements.update_row(layout(), ["title"]), {Layout.KEY, "v_title"}),
+        (statements.hard_delete(layout()), {Layout.KEY}),
     ],
 )
 def test_a_statement_asks_for_its_parameters_and_no_others(statement, parameters):

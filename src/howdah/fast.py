@@ -19,7 +19,7 @@ from howdah.errors import FieldError, HowdahError, Invalid, NotFound
 from howdah.models import constraint_fields
 from howdah.paging import OffsetPage
 from howdah.query import Query
-from howdah.statements import KEY, ColumnOfRows, Layout, like_pattern, value_name
+from howdah.statements import ColumnOfRows, Layout, like_pattern, value_name
 from howdah.store import Created
 
 __all__ = ("FastStore", "Plan")
@@ -76,7 +76,7 @@ class FastStore:
         """Return the row, or raise NotFound."""
         self._check(key)
         plan = self._plan("get", lambda: statements.get(self._layout))
-        return self._found(await self._read(plan, {KEY: key}), key)
+        return self._found(await self._read(plan, {Layout.KEY: key}), key)
 
     async def list(self, query: Query, page: OffsetPage) -> bytes:
         """Return a JSON list of rows, in the order of their keys."""
@@ -118,7 +118,7 @@ class FastStore:
         self._check(key)
         shape = ("update", *values)
         plan = self._plan(shape, lambda: statements.update_row(self._layout, values))
-        row = await self._write(plan, {KEY: key, **_named(values)})
+        row = await self._write(plan, {Layout.KEY: key, **_named(values)})
         return self._found(row and row[0], key)
 
     async def delete(self, key: Any, *, hard: bool) -> None:
@@ -127,7 +127,7 @@ class FastStore:
         hard = hard or self._layout.soft_delete is None
         build = statements.hard_delete if hard else statements.soft_delete
         plan = self._plan(("delete", hard), lambda: build(self._layout))
-        if await self._write(plan, {KEY: key}) is None:
+        if await self._write(plan, {Layout.KEY: key}) is None:
             raise NotFound(model=self._model, key=key)
 
     def _plan(self, shape: object, build: Callable[[], ClauseElement]) -> Plan:

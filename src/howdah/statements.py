@@ -7,7 +7,7 @@ it can be compiled once (`fast`) and filled in for ever.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     ARRAY,
@@ -45,7 +45,6 @@ from howdah.errors import Misconfigured
 from howdah.query import Query
 
 __all__ = (
-    "KEY",
     "ColumnOfRows",
     "Layout",
     "count",
@@ -60,13 +59,13 @@ __all__ = (
     "value_name",
 )
 
-KEY = "__key"
-"""The name of the parameter that a row's key has; no column is called so."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Layout:
     """What a resource shows of a table, and how its rows are known and deleted."""
+
+    KEY: ClassVar[str] = "__key"
+    """The name of the parameter that a row's key has; no column is called so."""
 
     table: Table
     columns: Mapping[str, Column[Any]]
@@ -98,7 +97,7 @@ class ColumnOfRows(ARRAY[Any]):
 
 
 def get(layout: Layout) -> ClauseElement:
-    """Return the statement for one row by `KEY`."""
+    """Return the statement for one row by `Layout.KEY`."""
     row = _rows(layout).where(_is_key(layout), *_readable(layout))
     return select(_json(row.subquery(_ROW)))
 
@@ -159,7 +158,7 @@ def _refuse_arrays(columns: Iterable[Column[Any]]) -> None:
 
 
 def update_row(layout: Layout, names: Iterable[str]) -> ClauseElement:
-    """Change a row by `KEY` from the `value_name` of each column; its JSON."""
+    """Change a row by `Layout.KEY` from the `value_name` of each column; its JSON."""
     values = {layout.fields[name]: _value(layout, name) for name in names}
     change = update(layout.table).where(_is_key(layout), *_readable(layout))
     written = _returning(layout, change.values(values))
@@ -167,7 +166,7 @@ def update_row(layout: Layout, names: Iterable[str]) -> ClauseElement:
 
 
 def soft_delete(layout: Layout) -> ClauseElement:
-    """Mark a row as deleted by `KEY`; the key where there was one."""
+    """Mark a row as deleted by `Layout.KEY`; the key where there was one."""
     column = layout.soft_delete
     if column is None:
         raise Misconfigured(f"table {layout.table.name!r} has no soft delete")
@@ -181,7 +180,7 @@ def soft_delete(layout: Layout) -> ClauseElement:
 
 
 def hard_delete(layout: Layout) -> ClauseElement:
-    """Remove a row by `KEY`; the key where there was one."""
+    """Remove a row by `Layout.KEY`; the key where there was one."""
     return delete(layout.table).where(_is_key(layout)).returning(layout.key)
 
 
@@ -252,7 +251,7 @@ def _key_of(layout: Layout, written: CTE) -> ColumnElement[Any]:
 
 
 def _is_key(layout: Layout) -> ColumnElement[bool]:
-    return layout.key == bindparam(KEY, type_=layout.key.type)
+    return layout.key == bindparam(Layout.KEY, type_=layout.key.type)
 
 
 def _conditions(layout: Layout, query: Query) -> list[ColumnElement[bool]]:
