@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Generic, TypeVar
 from fastapi import APIRouter, Path, Request, Response
 from fastapi import Query as QueryParameter
 from pydantic import BaseModel, BeforeValidator, Field
-from sqlalchemy import Column
+from sqlalchemy import ARRAY, Column
 
 from howdah import problems
 from howdah.database import Database
@@ -71,6 +71,9 @@ class Resource(Generic[M]):
         self.plural: str = layout.table.name
         self.store = store or FastStore(db, layout, model=self.name)
         self._key = layout.key
+        created = (layout.fields[name] for name in self.create_schema.model_fields)
+        # One array a column carries a batch, and arrays of arrays lose their edges.
+        self.takes_batches = not any(isinstance(c.type, ARRAY) for c in created)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name})"
@@ -105,7 +108,8 @@ class Resource(Generic[M]):
 
     def router(self, **options: Any) -> APIRouter:
         """Return the routes; options are those of APIRouter: prefix, tags, ..."""
-        route_class = type("Route", (ResourceRoute,), {"resource": self})
+        members = {"resource": self, "largest_body": self.body}
+        route_class = type("Route", (ResourceRoute,), members)
         router = APIRouter(**{"route_class": route_class, **options})
         for action in _actions(self):
             action.add_to(router)
@@ -137,7 +141,6 @@ class _Action:
             operation_id=f"{self.resource.plural}_{self.name}",
             summary=self._summary(),
             responses=problems.responses(*statuses, 422, 503),
-            max_body_size=self.resource.body,
             **self.route,
         )
 
@@ -170,7 +173,7 @@ def _actions(resource: Resource[Any]) -> builtins.list[_Action]:
         _list(resource),
         *([_search(resource)] if resource.search else []),
         _count(resource),
-        _create_many(resource),
+        *([_create_many(resource)] if resource.takes_batches else []),
         _get(resource, one),
         _update(resource, one, "PUT"),
         _update(resource, one, "PATCH"),
