@@ -401,3 +401,27 @@ def assert_answered(response):
         assert response.status_code < 500
     else:
         response.json()
+
+
+@pytest.mark.parametrize("path", ["/items/", "/items/batch"])
+def test_a_body_of_17_mb_is_413(served, path):
+    response = httpx.post(
+        f"{served.url}{path}",
+        content=b'{"name": "' + b"x" * 17 * 2**20 + b'"}',
+        headers={"content-type": "application/json"},
+    )
+
+    assert_problem(response, 413, "too_large")
+
+
+def test_a_body_that_says_nothing_of_its_type_is_415(served):
+    with served.connect() as connection:
+        body = b'{"name": "x", "price": 1}'
+        connection.sendall(
+            b"POST /items/ HTTP/1.1\r\nHost: test\r\nConnection: close\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+        )
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+
+    assert answer.startswith(b"HTTP/1.1 415")
+    assert b"unsupported_media_type" in answer
