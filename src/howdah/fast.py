@@ -6,19 +6,28 @@ its machinery for each execution is left out.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import ClauseElement, Column, Integer, SmallInteger
 from sqlalchemy.dialects import registry
 from sqlalchemy.types import BigInteger, TypeEngine
 
 from howdah import statements
 from howdah.database import Database
-from howdah.errors import FieldError, HowdahError, Invalid, NotFound
+from howdah.errors import FieldError, HowdahError, Invalid, InvalidQuery, NotFound
 from howdah.models import constraint_fields
-from howdah.paging import OffsetPage
+from howdah.paging import OffsetPage, Page, Slice
 from howdah.query import Query
-from howdah.statements import ColumnOfRows, Layout, like_pattern, value_name
+from howdah.statements import (
+    ColumnOfRows,
+    Layout,
+    filter_values,
+    like_pattern,
+    position_name,
+    value_name,
+)
 from howdah.store import Created
 
 __all__ = ("FastStore", "Plan")
@@ -76,18 +85,24 @@ class FastStore:
         plan = self._plan("get", lambda: statements.get(self._layout))
         return self._found(await self._read(plan, {"key": key}), key)
 
-    async def list(self, query: Query, page: OffsetPage) -> bytes:
-        """Return a JSON list of rows, in the order of their keys."""
-        shape = ("list", query.active_only, query.search is None)
-        plan = self._plan(shape, lambda: statements.list_rows(self._layout, query))
-        values = {"limit": page.limit, "skip": page.skip, **_words(query)}
-        return _encoded(await self._read(plan, values))
+    async def list(self, query: Query, page: Page) -> Slice:
+        """Return a page of rows, in the query's order and then that of their keys."""
+        plan = self._plan(
+            ("list", query.shape, _page_shape(page)),
+            lambda: statements.list_rows(self._layout, query, page),
+        )
+        values = {**_asked(query), **self._place(query, page)}
+        body, first, last, more, total = await self._read_row(plan, values)
+        return Slice(
+            body=_encoded(body), first=first, last=last, more=more, total=total
+        )
 
     async def count(self, query: Query) -> int:
         """Return how many rows there are."""
-        shape = ("count", query.active_only, query.search is None)
-        plan = self._plan(shape, lambda: statements.count(self._layout, query))
-        return int(await self._read(plan, _words(query)))
+        plan = self._plan(
+            ("count", query.shape), lambda: statements.count(self._layout, query)
+        )
+        return int(await self._read(plan, _asked(query)))
 
     async def create(self, values: Mapping[str, Any]) -> Created:
         """Insert a row."""
@@ -139,6 +154,23 @@ class FastStore:
         lane = self._database.lane
         return await lane.fetchval(plan.statement, plan.arguments(values), read=True)
 
+    async def _read_row(self, plan: Plan, values: Mapping[str, Any]) -> Any:
+        lane = self._database.lane
+        return await lane.fetchrow(plan.statement, plan.arguments(values), read=True)
+
+    def _place(self, query: Query, page: Page) -> dict[str, Any]:
+        """Return the parameters of a page."""
+        values: dict[str, Any] = {"limit": page.limit}
+        if isinstance(page, OffsetPage):
+            return values | {"skip": page.skip}
+        columns = statements.order_columns(self._layout, query)
+        given = page.position or ()
+        if page.position is not None and len(given) != len(columns):
+            raise InvalidQuery("cursor: is none of ours; take it from a Link")
+        for number, (column, value) in enumerate(zip(columns, given, strict=False)):
+            values[position_name(number)] = _restored(column, value)
+        return values
+
     async def _write(self, plan: Plan, values: Mapping[str, Any]) -> Any:
         lane = self._database.lane
         try:
@@ -169,8 +201,33 @@ def _named(values: Mapping[str, Any]) -> dict[str, Any]:
     return {value_name(name): value for name, value in values.items()}
 
 
-def _words(query: Query) -> dict[str, str]:
-    return {} if query.search is None else {"search": like_pattern(query.search)}
+def _asked(query: Query) -> dict[str, Any]:
+    values = filter_values(query)
+    if query.search is not None:
+        values["search"] = like_pattern(query.search)
+    return values
+
+
+def _page_shape(page: Page) -> tuple[object, ...]:
+    if isinstance(page, OffsetPage):
+        return ("offset",)
+    nulls = page.position and tuple(value is None for value in page.position)
+    return ("keyset", page.direction, nulls)
+
+
+def _restored(column: Column[Any], value: Any) -> Any:
+    """Return a value of a position as the column's Python type."""
+    if value is None:
+        return None
+    try:
+        return _adapter(column.type.python_type).validate_python(value)
+    except ValidationError:
+        raise InvalidQuery("cursor: is none of ours; take it from a Link") from None
+
+
+@lru_cache(maxsize=100)
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def _encoded(body: str) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from howdah.paging import OffsetPage
+from howdah.paging import Page, Slice
 from howdah.query import Query
 
 __all__ = ("Created", "Store")
@@ -28,8 +28,8 @@ class Store(Protocol):
     async def get(self, key: Any) -> bytes:
         """Return the row, or raise NotFound."""
 
-    async def list(self, query: Query, page: OffsetPage) -> bytes:
-        """Return a JSON list of rows, in the order of their keys."""
+    async def list(self, query: Query, page: Page) -> Slice:
+        """Return a page of rows, in the query's order and then that of their keys."""
 
     async def count(self, query: Query) -> int:
         """Return how many rows there are."""
