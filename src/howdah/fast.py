@@ -4,13 +4,13 @@ A request is one round trip on the fast lane. SQLAlchemy compiles and knows the 
 its machinery for each execution is left out.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import cache, partial
+from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import ClauseElement, Column, Integer, SmallInteger
+from sqlalchemy import BindParameter, ClauseElement, Column, Integer, SmallInteger
 from sqlalchemy.dialects import registry
 from sqlalchemy.types import BigInteger, TypeEngine
 
@@ -220,14 +220,17 @@ def _restored(column: Column[Any], value: Any) -> Any:
     if value is None:
         return None
     try:
-        return _adapter(column.type.python_type).validate_python(value)
+        return _adapter(cast("Hashable", column.type.python_type)).validate_python(
+            value
+        )
     except ValidationError:
         raise InvalidQuery("cursor: is none of ours; take it from a Link") from None
 
 
-@lru_cache(maxsize=100)
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+@cache
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+    adapter: TypeAdapter[Any] = TypeAdapter(cast("type[Any]", kind))
+    return adapter
 
 
 def _encoded(body: str) -> bytes:
@@ -251,12 +254,21 @@ def _each(type_: TypeEngine[Any]) -> Process | None:
 def _defaults(compiled: Any) -> dict[str, Default]:
     """Return what fills the parameters of columns that Python has a default for."""
     columns = (*compiled.insert_prefetch, *compiled.update_prefetch)
-    return {
+    literals = {
+        name: partial(_value_of, bind)
+        for name, bind in compiled.binds.items()
+        if not bind.required
+    }
+    return literals | {
         column.key: _default(
             column, update=any(column is other for other in compiled.update_prefetch)
         )
         for column in columns
     }
+
+
+def _value_of(bind: BindParameter[Any]) -> Any:
+    return bind.effective_value
 
 
 def _default(column: Column[Any], *, update: bool) -> Default:

@@ -40,6 +40,7 @@ __all__ = (
     "constraint_fields",
     "declared_model",
     "mapped_columns",
+    "relationships",
 )
 
 Money = Annotated[
@@ -128,6 +129,14 @@ def mapped_columns(model: type[Any]) -> dict[str, Column[Any]]:
         attribute.key: attribute.columns[0]
         for attribute in mapper.column_attrs
         if isinstance(attribute.columns[0], Column)
+    }
+
+
+def relationships(model: type[Any]) -> dict[str, type[Any]]:
+    """Return the models that a mapped class's relations lead to, by their names."""
+    mapper = sqlalchemy.inspect(model)
+    return {
+        name: relation.mapper.class_ for name, relation in mapper.relationships.items()
     }
 
 

@@ -47,7 +47,7 @@ Operator = Literal[
     "between",
 ]
 OPERATORS: tuple[Operator, ...] = get_args(Operator)
-Count = Literal["exact", "estimated"]
+Count = Literal["exact"]
 
 _LISTS = frozenset({"in", "not_in", "between"})
 _ORDER: tuple[Operator, ...] = ("lt", "lte", "gt", "gte", "between")

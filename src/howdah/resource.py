@@ -7,24 +7,26 @@ and schemas; what a row is and where it lives is the store's.
 import builtins
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from fastapi import APIRouter, Path, Request, Response
 from fastapi import Query as QueryParameter
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, create_model
+from pydantic import Field as Constrained
 from sqlalchemy import Column
 
 from howdah import problems
 from howdah.database import Database
-from howdah.errors import Misconfigured
+from howdah.errors import FieldError, InvalidQuery, Misconfigured
 from howdah.fast import FastStore
-from howdah.models import declared_model, mapped_columns
-from howdah.paging import OffsetPage
-from howdah.query import Query
+from howdah.models import declared_model, mapped_columns, relationships
+from howdah.paging import OffsetPage, Page, Slice, links, read_page
+from howdah.query import Field, Language, Query, nearest
 from howdah.route import StrictRoute
 from howdah.settings import PageLimits
-from howdah.statements import Layout
+from howdah.statements import Layout, Target
 from howdah.store import Created, Store
 
 __all__ = ("Resource", "ResourceRoute")
@@ -52,6 +54,12 @@ class Resource(Generic[M]):
     """Text columns that `GET /search?q=` looks into; without any there is no search."""
     soft_delete: ClassVar[str | None] = None
     """A boolean like `is_active`, or a moment like `deleted_at`."""
+    filters: ClassVar[tuple[str, ...]] = ()
+    """Fields to filter by, as `price` or, over a relation, `category__name`."""
+    sort: ClassVar[tuple[str, ...]] = ()
+    """Fields to sort by; the primary key always breaks ties."""
+    envelope: ClassVar[bool] = False
+    """Answer lists as `{"items", "total", "skip", "limit"}` instead of bare."""
     page: ClassVar[PageLimits] = PageLimits()
     batch: ClassVar[int] = 10_000
     """Most rows of one batch."""
@@ -71,6 +79,7 @@ class Resource(Generic[M]):
         self.plural: str = layout.table.name
         self.store = store or FastStore(db, layout, model=self.name)
         self._key = layout.key
+        self._language = _language(type(self), layout)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name})"
@@ -79,8 +88,8 @@ class Resource(Generic[M]):
         """Return the JSON of one row, or raise NotFound."""
         return await self.store.get(key)
 
-    async def list(self, query: Query, page: OffsetPage) -> bytes:
-        """Return the JSON of a page of rows; searches come through here as well."""
+    async def list(self, query: Query, page: Page) -> Slice:
+        """Return a page of rows; searches come through here as well."""
         return await self.store.list(query, page)
 
     async def count(self, query: Query) -> int:
@@ -208,7 +217,7 @@ def _create_many(resource: Resource[Any]) -> _Action:
 
     rows = Annotated[
         builtins.list[resource.create_schema],  # type: ignore[name-defined] # known when it runs
-        Field(max_length=resource.batch),
+        Constrained(max_length=resource.batch),
     ]
     return _Action(
         "create_many",
@@ -224,27 +233,27 @@ def _create_many(resource: Resource[Any]) -> _Action:
 
 
 def _list(resource: Resource[Any]) -> _Action:
-    async def list_rows(**given: Any) -> Response:
-        """List rows, in the order of their keys."""
-        return _json(await resource.list(_query(given), _page(given)))
+    async def list_rows(request: Request) -> Response:
+        """List rows."""
+        return await _answer_page(resource, request)
 
     return _Action(
         "list",
         resource,
         list_rows,
-        *_page_parameters(resource),
-        *_active_only(resource),
+        _parameter("request", Request),
         path="/",
         methods=["GET"],
-        response_model=builtins.list[resource.read_schema],  # type: ignore[name-defined] # known when it runs
+        response_model=_page_model(resource),
+        openapi_extra={"parameters": _page_parameters(resource)},
         statuses=(),
     )
 
 
 def _search(resource: Resource[Any]) -> _Action:
-    async def search(**given: Any) -> Response:
+    async def search(q: str, request: Request) -> Response:
         """List the rows that hold the words."""
-        return _json(await resource.list(_query(given), _page(given)))
+        return await _answer_page(resource, request, search=q)
 
     words = QueryParameter(
         min_length=1,
@@ -256,16 +265,74 @@ def _search(resource: Resource[Any]) -> _Action:
         resource,
         search,
         _parameter("q", Annotated[str, words]),
-        *_page_parameters(resource),
-        *_active_only(resource),
+        _parameter("request", Request),
         path="/search",
         methods=["GET"],
-        response_model=builtins.list[resource.read_schema],  # type: ignore[name-defined] # known when it runs
+        response_model=_page_model(resource),
+        openapi_extra={"parameters": _page_parameters(resource)},
         statuses=(),
     )
 
 
 _LONGEST_SEARCH = 1000
+
+
+async def _answer_page(
+    resource: Resource[Any], request: Request, *, search: str | None = None
+) -> Response:
+    pairs = request.query_params.multi_items()
+    own = {"limit", "skip", "cursor", *({"q"} if search is not None else ())}
+    given = _grouped(resource, pairs, own)
+    query = resource._language.read(given, search=search)  # noqa: SLF001 - the same file
+    if resource.envelope and query.count is None:
+        query = replace(query, count="exact")
+    page = read_page(given, resource.page, query)
+    found = await resource.list(query, page)
+    headers = {}
+    if link := links(request.url.path, pairs, page, found, query):
+        headers["Link"] = link
+    if found.total is not None:
+        headers["X-Total-Count"] = str(found.total)
+    body = _enveloped(page, found) if resource.envelope else found.body
+    return _json(body, headers=headers)
+
+
+def _grouped(
+    resource: Resource[Any], pairs: Iterable[tuple[str, str]], own: set[str]
+) -> dict[str, builtins.list[str]]:
+    """Return the parameters by name; raise InvalidQuery where one is not known."""
+    known = own.union(resource._language.names)  # noqa: SLF001 - the same file
+    given: dict[str, builtins.list[str]] = {}
+    for name, text in pairs:
+        given.setdefault(name, []).append(text)
+    faults = tuple(
+        FieldError(
+            field=name,
+            code=InvalidQuery.code,
+            message=f"is no parameter here{nearest(name, known)}",
+        )
+        for name in given
+        if name not in known
+    )
+    if faults:
+        raise InvalidQuery(errors=faults)
+    return given
+
+
+def _enveloped(page: Page, found: Slice) -> bytes:
+    skip = page.skip if isinstance(page, OffsetPage) else 0
+    total = found.total or 0
+    counts = b',"total":%d,"skip":%d,"limit":%d}' % (total, skip, page.limit)
+    return b'{"items":' + found.body + counts
+
+
+def _page_model(resource: Resource[Any]) -> Any:
+    rows: Any = builtins.list[resource.read_schema]  # type: ignore[name-defined] # known when it runs
+    if not resource.envelope:
+        return rows
+    fields: Any = {"items": (rows, ...)}
+    fields |= dict.fromkeys(("total", "skip", "limit"), (int, ...))
+    return create_model(f"{resource.name}Page", **fields)
 
 
 class Total(BaseModel):
@@ -275,19 +342,21 @@ class Total(BaseModel):
 
 
 def _count(resource: Resource[Any]) -> _Action:
-    async def count(**given: Any) -> Response:
+    async def count(request: Request) -> Response:
         """Count rows."""
-        total = await resource.count(_query(given))
+        given = _grouped(resource, request.query_params.multi_items(), set())
+        total = await resource.count(resource._language.read(given))  # noqa: SLF001 - the same file
         return _json(b'{"total": %d}' % total)
 
     return _Action(
         "count",
         resource,
         count,
-        *_active_only(resource),
+        _parameter("request", Request),
         path="/count",
         methods=["GET"],
         response_model=Total,
+        openapi_extra={"parameters": _filter_parameters(resource)},
         statuses=(),
     )
 
@@ -377,29 +446,36 @@ def _key_parameter(resource: Resource[Any]) -> inspect.Parameter:
     return _parameter(f"{_snake(resource.name)}_id", Annotated[annotation, Path()])
 
 
-def _page_parameters(resource: Resource[Any]) -> tuple[inspect.Parameter, ...]:
+def _page_parameters(resource: Resource[Any]) -> builtins.list[dict[str, Any]]:
     limits = resource.page
-    skip = QueryParameter(ge=0, le=limits.skip, description="Rows to pass over")
-    limit = QueryParameter(ge=1, le=limits.maximum, description="Most rows to give")
-    return (
-        _parameter("skip", Annotated[Whole, skip], default=0),
-        _parameter("limit", Annotated[Whole, limit], default=limits.default),
-    )
+    limit = {"minimum": 1, "maximum": limits.maximum, "default": limits.default}
+    return [
+        *resource._language.parameters(),  # noqa: SLF001 - the same file
+        _described("skip", "Rows to pass over", minimum=0, maximum=limits.skip),
+        _described("limit", "Most rows to give", **limit),
+        {
+            "name": "cursor",
+            "in": "query",
+            "required": False,
+            "schema": {"type": "string"},
+            "description": "Where to go on, as a Link of an answer says",
+        },
+    ]
 
 
-def _active_only(resource: Resource[Any]) -> tuple[inspect.Parameter, ...]:
-    if resource.soft_delete is None:
-        return ()
-    active_only = QueryParameter(description="Leave deleted rows out")
-    return (_parameter("active_only", Annotated[bool, active_only], default=True),)
+def _filter_parameters(resource: Resource[Any]) -> builtins.list[dict[str, Any]]:
+    described = resource._language.parameters()  # noqa: SLF001 - the same file
+    return [each for each in described if each["name"] not in {"sort", "count"}]
 
 
-def _query(given: Mapping[str, Any]) -> Query:
-    return Query(search=given.get("q"), active_only=given.get("active_only", True))
-
-
-def _page(given: Mapping[str, Any]) -> OffsetPage:
-    return OffsetPage(skip=given["skip"], limit=given["limit"])
+def _described(name: str, description: str, **bounds: int) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "schema": {"type": "integer", **bounds},
+        "description": description,
+    }
 
 
 def _json(
@@ -431,7 +507,46 @@ def _layout(cls: type[Resource[Any]]) -> Layout:
         fields=fields,
         search=_columns(cls, "search", cls.search, fields),
         soft_delete=fields[cls.soft_delete] if cls.soft_delete else None,
+        filters={name: _target(cls, name, fields) for name in cls.filters},
     )
+
+
+def _language(cls: type[Resource[Any]], layout: Layout) -> Language:
+    shown = set(layout.columns.values())
+    hidden = [n for n in cls.sort if layout.fields.get(n) not in shown]
+    if layout.key not in shown or hidden:
+        names = ", ".join(hidden) or layout.key.name
+        raise Misconfigured(
+            f"{cls.__name__}: pages are in the order of {names}, which "
+            f"{cls.read_schema.__name__} does not show; add it there"
+        )
+    return Language(
+        filters=[
+            Field(name=name, annotation=target.column.type.python_type)
+            for name, target in layout.filters.items()
+        ],
+        sort=cls.sort,
+        soft_delete=cls.soft_delete is not None,
+    )
+
+
+def _target(
+    cls: type[Resource[Any]], name: str, fields: Mapping[str, Column[Any]]
+) -> Target:
+    """Return what a filter compares: a column, or one behind a relation."""
+    relation, _, reached = name.partition("__")
+    if not reached:
+        (column,) = _columns(cls, "filters", (name,), fields)
+        return Target(column=column)
+    relations = relationships(cls.model)
+    if relation not in relations:
+        raise Misconfigured(
+            f"{cls.__name__}: filters names {name}, but {cls.model.__name__} has no "
+            f"relation {relation}; it has {', '.join(relations) or 'none'}"
+        )
+    there = mapped_columns(relations[relation])
+    (column,) = _columns(cls, "filters", (reached,), there)
+    return Target(column=column, via=getattr(cls.model, relation))
 
 
 def _columns(
