@@ -42,7 +42,6 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.types import Enum, TypeDecorator, TypeEngine
 
 from howdah.errors import Misconfigured
@@ -315,16 +314,15 @@ def _behind(
 
 
 def _condition(target: Target, filter_: Filter, name: str) -> ColumnElement[bool]:
-    condition = _CONDITIONS[filter_.operator](target.column, filter_.value, name)
+    compare = _CONDITIONS[filter_.operator]
+    compared: ColumnElement[bool] = compare(target.column, filter_.value, name)
     if target.via is None:
-        return condition
+        return compared
     relation: Any = target.via
-    reached: ColumnElement[bool] = (
-        relation.any(condition)
-        if relation.property.uselist
-        else relation.has(condition)
+    reach: Callable[[Any], ColumnElement[bool]] = (
+        relation.any if relation.property.uselist else relation.has
     )
-    return reached
+    return reach(compared)
 
 
 def _compared(compare: Callable[[Any, Any], Any]) -> _Condition:
@@ -421,13 +419,14 @@ def _page(
     ).subquery("p")
     page = numbered.c
     limit = _parameter("limit")
-    inside = page.number <= limit
     near = func.max(page.position).filter(page.number == 1)
     far = func.max(page.position).filter(page.number == func.least(page.found, limit))
     sequence = page.number.desc() if backward else page.number
-    joined = func.string_agg(
-        aggregate_order_by(page.row, literal_column("','"), sequence)
-    ).filter(inside)
+    joined = (
+        func.string_agg(page.row, literal_column("','"))
+        .aggregate_order_by(sequence)
+        .filter(page.number <= limit)
+    )
     return select(
         func.concat(literal_column("'['"), joined, literal_column("']'")),
         far if backward else near,
