@@ -17,7 +17,7 @@ from sqlalchemy.types import BigInteger, TypeEngine
 from howdah import statements
 from howdah.database import Database
 from howdah.errors import FieldError, HowdahError, Invalid, InvalidQuery, NotFound
-from howdah.models import constraint_fields
+from howdah.models import constraint_fields, python_type
 from howdah.paging import OffsetPage, Page, Slice
 from howdah.query import Query
 from howdah.statements import (
@@ -220,7 +220,7 @@ def _restored(column: Column[Any], value: Any) -> Any:
     if value is None:
         return None
     try:
-        return _adapter(cast("Hashable", column.type.python_type)).validate_python(
+        return _adapter(cast("Hashable", python_type(column.type))).validate_python(
             value
         )
     except ValidationError:

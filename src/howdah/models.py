@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlmodel import Field, SQLModel
 
 from howdah.errors import Misconfigured
@@ -40,6 +41,7 @@ __all__ = (
     "constraint_fields",
     "declared_model",
     "mapped_columns",
+    "python_type",
     "relationships",
 )
 
@@ -138,6 +140,13 @@ def relationships(model: type[Any]) -> dict[str, type[Any]]:
     return {
         name: relation.mapper.class_ for name, relation in mapper.relationships.items()
     }
+
+
+def python_type(type_: TypeEngine[Any]) -> type[Any]:
+    """Return the Python type of a column type's values; a decorated type is its own."""
+    while isinstance(type_, TypeDecorator):
+        type_ = type_.impl_instance
+    return type_.python_type
 
 
 def constraint_fields(name: str | None, tables: Iterable[Table]) -> tuple[str, ...]:

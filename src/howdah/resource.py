@@ -21,7 +21,7 @@ from howdah import problems
 from howdah.database import Database
 from howdah.errors import FieldError, InvalidQuery, Misconfigured
 from howdah.fast import FastStore
-from howdah.models import declared_model, mapped_columns, relationships
+from howdah.models import declared_model, mapped_columns, python_type, relationships
 from howdah.paging import OffsetPage, Page, Slice, links, read_page
 from howdah.query import Field, Language, Query, nearest
 from howdah.route import StrictRoute
@@ -141,9 +141,10 @@ class _Action:
     def add_to(self, router: APIRouter) -> None:
         """Register the route, under a name that stays the same for clients."""
         statuses = self.route.pop("statuses")
+        place = _snake_path(router.prefix) or self.resource.plural
         router.add_api_route(
             endpoint=self._signed(),
-            operation_id=f"{self.resource.plural}_{self.name}",
+            operation_id=f"{place}_{self.name}",
             summary=self._summary(),
             responses=problems.responses(*statuses, 422, 503),
             max_body_size=self.resource.body,
@@ -441,8 +442,8 @@ def _parameter(
 
 
 def _key_parameter(resource: Resource[Any]) -> inspect.Parameter:
-    python_type = resource._key.type.python_type  # noqa: SLF001 - the same file
-    annotation: Any = Whole if python_type is int else python_type
+    kind = python_type(resource._key.type)  # noqa: SLF001 - the same file
+    annotation: Any = Whole if kind is int else kind
     return _parameter(f"{_snake(resource.name)}_id", Annotated[annotation, Path()])
 
 
@@ -484,6 +485,11 @@ def _json(
     return Response(body, status, headers, media_type="application/json")
 
 
+def _snake_path(path: str) -> str:
+    """Return a path as a name: one model may be served in several places."""
+    return re.sub(r"[^a-zA-Z0-9]+", "_", path).strip("_")
+
+
 def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
@@ -522,7 +528,7 @@ def _language(cls: type[Resource[Any]], layout: Layout) -> Language:
         )
     return Language(
         filters=[
-            Field(name=name, annotation=target.column.type.python_type)
+            Field(name=name, annotation=python_type(target.column.type))
             for name, target in layout.filters.items()
         ],
         sort=cls.sort,
