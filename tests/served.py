@@ -58,7 +58,7 @@ def serving(database_url: str, folder: Path, **settings: str) -> Iterator[Served
             [sys.executable, __file__, str(door.fileno())],
             pass_fds=[door.fileno()],
             cwd=folder,
-            env={**os.environ, **settings, "DATABASE_URL": database_url},
+            env={**_environment(), **settings, "DATABASE_URL": database_url},
             stdout=out,
             stderr=subprocess.STDOUT,
         )
@@ -78,6 +78,21 @@ def post(path: str, body: object) -> bytes:
         "Content-Type: application/json\r\n\r\n"
     )
     return head.encode() + content
+
+
+def _environment() -> dict[str, str]:
+    """Return ours, without what would decide over the database."""
+    prefixes = ("DATABASE_URL", "POSTGRES_", "DB_", "DEBUG")
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(prefixes)
+    }
+
+
+def get(path: str) -> bytes:
+    """Return the bytes of a GET."""
+    return f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode()
 
 
 def _end(process: subprocess.Popen) -> None:

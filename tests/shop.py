@@ -8,7 +8,15 @@ from contextlib import suppress
 from typing import Annotated, Any
 
 import sqlalchemy
-from catalogue import TABLES, Category, CategoryCreate, Item, ItemCreate, make_app
+from catalogue import (
+    TABLES,
+    Category,
+    CategoryCreate,
+    CategoryRead,
+    Item,
+    ItemCreate,
+    make_app,
+)
 from fastapi import APIRouter, Depends, FastAPI
 from pydantic import BaseModel
 from sqlalchemy import Column, ForeignKey, Integer
@@ -109,7 +117,7 @@ def _faults(db: Database) -> APIRouter:
         await session.flush()
         raise RuntimeError("after the insert")
 
-    @router.post("/misshapen", response_model=Category)
+    @router.post("/misshapen", response_model=CategoryRead)
     async def misshapen(values: CategoryCreate, session: Session) -> Any:
         session.add(Category(**values.model_dump()))
         await session.flush()

@@ -1,11 +1,17 @@
 """The docs, held: every block of code runs, every public thing is spoken of."""
 
+import json
 import os
 import re
+import socket
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
+import httpx
 import pytest
 from docs_page import blocks, commands
 from typer.main import get_command
@@ -18,13 +24,22 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Languages that are shown, not run: answers, configuration, requests.
 SHOWN = {"", "csv", "http", "ini", "json", "makefile", "sql", "text", "toml", "yaml"}
+# Lines for a shell beside a running server; a test of their own runs them.
+REQUESTS = {"sh"}
+# Files of Python, as in "```py tests/test_items.py": they are written before the code
+# runs, for the commands of the page to use.
+FILES = {"py"}
+FILE = re.compile(r"^```\w+ ([\w./-]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Commands that do not end by themselves, or that the other tests run.
 PASSED_OVER = {
+    "howdah dev --run src.utils.init_data": "serves until Ctrl-C",
     "make": "this is what runs here",
     "make demo": "serves until Ctrl-C",
     "make format": "changes the project",
     "make install": "has run",
     "make test": "this is what runs here",
+    "sh scripts/test.sh -q": "the test of the quickstart runs it",
+    "uvicorn main:app --reload": "serves until Ctrl-C",
 }
 
 
@@ -32,8 +47,15 @@ def name(page):
     return str(page.relative_to(ROOT))
 
 
+def write_files(page, folder):
+    for path, text in FILE.findall(page.read_text(encoding="utf-8")):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_the_code_of_a_page_runs(page, database_url, tmp_path):
+    write_files(page, tmp_path)
     environment = {
         **os.environ,
         "DATABASE_URL": database_url,
@@ -52,12 +74,86 @@ def test_the_code_of_a_page_runs(page, database_url, tmp_path):
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
+@pytest.mark.slow
+def test_the_quickstart_is_answered_as_it_shows(database_url, tmp_path):
+    page = list(blocks(ROOT / "docs/quickstart.md"))
+    make, _, serve = commands(next(it for it in page if it.language == "console"))
+    environment = {**os.environ, "DATABASE_URL": database_url, "PATH": WITH_OURS}
+    run_in(tmp_path, make, environment)
+    project = tmp_path / "todo-postgres-api"
+
+    with serving(serve, project, environment) as address:
+        answers = [
+            (run_in(project, asked.text.replace(SHOWN_ADDRESS, address)), shown.text)
+            for asked, shown in pairwise(page)
+            if asked.language == "sh"
+        ]
+    del environment["DATABASE_URL"]
+    tests = run_in(project, "sh scripts/test.sh -q", environment)
+
+    assert [bare(answer) for answer, _ in answers] == [bare(it) for _, it in answers]
+    assert "12 passed" in tests
+
+
+SHOWN_ADDRESS = "http://127.0.0.1:8000"
+WITH_OURS = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+
+def run_in(folder, command, environment=None):
+    ran = subprocess.run(
+        ["bash", "-euc", command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+@contextmanager
+def serving(command, folder, environment):
+    """Run `howdah dev` until the end of the block; give its address."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    served = subprocess.Popen(
+        ["bash", "-euc", f"exec {command}"],
+        cwd=folder,
+        env={**environment, "PORT": str(port)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(f"http://127.0.0.1:{port}/health/ready")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        served.terminate()
+        served.wait(timeout=30)
+
+
+def wait_for(url):
+    for _ in range(300):
+        try:
+            if httpx.get(url).is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError(f"{url} does not answer")
+
+
+def bare(text):
+    """An answer without its moments."""
+    return json.loads(re.sub(r'"[0-9-]{10}T[^"]*"', '"moment"', text))
+
+
 def test_every_block_is_of_a_known_language():
     unknown = {
         f"{name(page)}:{block.line} {block.language}"
         for page in PAGES
         for block in blocks(page)
-        if block.language not in {"python", "console", *SHOWN}
+        if block.language not in {"python", "console", *FILES, *REQUESTS, *SHOWN}
     }
 
     assert unknown == set()

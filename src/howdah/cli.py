@@ -20,7 +20,7 @@ from importlib import metadata
 from io import TextIOWrapper
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, NoReturn, cast
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, NoReturn, cast, get_args
 
 import typer
 from rich import box
@@ -30,7 +30,6 @@ from rich.text import Text
 
 from howdah.errors import Invalid, Misconfigured, NotFound
 from howdah.scaffold import (
-    PACKAGE_MANAGERS,
     Answers,
     PackageManager,
     check_answer,
@@ -166,7 +165,7 @@ _PROMPTS = {
     "email": "Enter the author email: ",
     "description": "Enter the project description: ",
     "package_manager": (
-        f"Select package manager ({', '.join(PACKAGE_MANAGERS)}) [uv]: "
+        f"Select package manager ({', '.join(get_args(PackageManager))}) [uv]: "
     ),
 }
 _DEFAULTS = {"package_manager": "uv"}

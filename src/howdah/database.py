@@ -7,8 +7,9 @@ opens. Knows nothing of HTTP, though `session` has the form of a FastAPI depende
 
 import asyncio
 import logging
+import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, TypeVar
@@ -16,9 +17,10 @@ from typing import Any, Literal, Self, TypeVar
 import asyncpg
 import psycopg
 import sqlmodel
-from sqlalchemy import Engine, Table
+from sqlalchemy import Engine, Table, event, inspect
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
+from sqlalchemy.orm import Session
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from howdah.connection import connect, connect_sync, set_limits
@@ -77,6 +79,7 @@ class Database:
         self._engine: AsyncEngine | None = None
         self._lane: Lane | None = None
         self._sync_engine: Engine | None = None
+        self._mutex = threading.Lock()
 
     def __repr__(self) -> str:
         where = str(self._url) if self._url else "embedded"
@@ -129,22 +132,9 @@ class Database:
         if self._engine is not None:
             return
         await asyncio.to_thread(self._start_server)
-        prelude = set_limits(self.timeouts)
-        self._lane = Lane(
-            self._connect,
-            pool=self.pool,
-            events=self.events,
-            pooled=self.url.pooled,
-            prelude=prelude,
-        )
-        self._engine = make_engine(
-            self._connect,
-            pool=self.pool,
-            events=self.events,
-            echo=self.settings.echo,
-            pooled=self.url.pooled,
-            prelude=prelude,
-        )
+        # Another task may have been faster while the server started.
+        if self._engine is None:
+            self._make_lanes()
         if wait:
             await self._wait_for_server()
 
@@ -192,6 +182,7 @@ class Database:
             self.engine, class_=AsyncSession, expire_on_commit=False
         )
         async with sessions() as session:
+            _note_tables(session.sync_session)
             try:
                 if isolation is not None:
                     await session.connection(
@@ -200,7 +191,7 @@ class Database:
                 yield session
                 await session.commit()
             except FOREIGN as exc:
-                raise self._explained(exc, _tables(session)) from exc
+                raise self._explained(exc, session.sync_session) from exc
 
     async def run(
         self,
@@ -236,11 +227,12 @@ class Database:
         open, too. Its pool is as large as that of the session lane, and apart from it.
         """
         with sqlmodel.Session(self._sync(), expire_on_commit=False) as session:
+            _note_tables(session)
             try:
                 yield session
                 session.commit()
             except FOREIGN as exc:
-                raise self._explained(exc, _tables(session)) from exc
+                raise self._explained(exc, session) from exc
 
     async def health(self) -> Health:
         """Ask the server for a sign of life; raise nothing where it is gone."""
@@ -259,6 +251,24 @@ class Database:
             budget=self.pool.total,
         )
 
+    def _make_lanes(self) -> None:
+        prelude = set_limits(self.timeouts)
+        self._lane = Lane(
+            self._connect,
+            pool=self.pool,
+            events=self.events,
+            pooled=self.url.pooled,
+            prelude=prelude,
+        )
+        self._engine = make_engine(
+            self._connect,
+            pool=self.pool,
+            events=self.events,
+            echo=self.settings.echo,
+            pooled=self.url.pooled,
+            prelude=prelude,
+        )
+
     async def _connect(self) -> asyncpg.Connection:
         return await connect(self.url, self.timeouts)
 
@@ -266,16 +276,18 @@ class Database:
         return connect_sync(self.url, self.timeouts)
 
     def _sync(self) -> Engine:
-        if self._sync_engine is None:
-            self._start_server()
-            self._sync_engine = make_sync_engine(
-                self._connect_sync,
-                pool=self.pool,
-                events=self.events,
-                echo=self.settings.echo,
-                prelude=set_limits(self.timeouts) if self.url.pooled else "",
-            )
-        return self._sync_engine
+        # Sync endpoints run in threads, which may come at once.
+        with self._mutex:
+            if self._sync_engine is None:
+                self._start_server()
+                self._sync_engine = make_sync_engine(
+                    self._connect_sync,
+                    pool=self.pool,
+                    events=self.events,
+                    echo=self.settings.echo,
+                    prelude=set_limits(self.timeouts) if self.url.pooled else "",
+                )
+            return self._sync_engine
 
     def _start_server(self) -> None:
         if self._server is not None and self._url is None:
@@ -309,11 +321,11 @@ class Database:
         self.events.emit(Retried(reason=error.code, attempt=attempt, delay=delay))
         await asyncio.sleep(delay)
 
-    def _explained(self, exc: BaseException, tables: Iterable[Table]) -> HowdahError:
+    def _explained(self, exc: BaseException, session: Session) -> HowdahError:
         if isinstance(exc, PoolTimeoutError):
             return self._exhausted()
         error = translate(exc)
-        return error.naming(constraint_fields(error.constraint, tables))
+        return error.naming(constraint_fields(error.constraint, _tables(session)))
 
     def _exhausted(self) -> HowdahError:
         size, waited = self.pool.sessions, self.pool.timeout
@@ -335,11 +347,27 @@ def _address(
     return given if isinstance(given, DatabaseURL) else settings.url
 
 
-def _tables(session: AsyncSession | sqlmodel.Session) -> list[Table]:
-    """Return the tables that a failed session may have written to."""
-    metadatas = {sqlmodel.SQLModel.metadata}
-    metadatas |= {type(row).metadata for row in session if hasattr(row, "metadata")}
-    return [table for metadata in metadatas for table in metadata.tables.values()]
+def _note_tables(session: Session) -> None:
+    """Remember what a session writes to: after a failed flush it has forgotten."""
+    noted = session.info[_NOTED] = {sqlmodel.SQLModel.metadata}
+
+    def note(flushed: Session, *_: object) -> None:
+        noted.update(
+            state.mapper.local_table.metadata
+            for row in (*flushed.new, *flushed.dirty, *flushed.deleted)
+            if isinstance((state := inspect(row)).mapper.local_table, Table)
+        )
+
+    event.listen(session, "before_flush", note)
+
+
+def _tables(session: Session) -> list[Table]:
+    return [
+        table for metadata in session.info[_NOTED] for table in metadata.tables.values()
+    ]
+
+
+_NOTED = "howdah.tables"
 
 
 def _checked_out(engine: AsyncEngine) -> int:

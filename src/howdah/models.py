@@ -176,10 +176,25 @@ def _default_name(
 ) -> str:
     # https://www.postgresql.org/docs/18/sql-createtable.html: ChooseConstraintName
     if isinstance(constraint, PrimaryKeyConstraint):
-        return f"{table.name}_pkey"
-    suffix = "key"
+        return _joined(table.name, "", "_pkey")
+    suffix = "_key"
     if isinstance(constraint, ForeignKeyConstraint):
-        suffix = "fkey"
+        suffix = "_fkey"
     elif isinstance(constraint, CheckConstraint):
-        suffix = "check"
-    return "_".join((table.name, *columns, suffix))
+        suffix = "_check"
+    return _joined(table.name, "_".join(("", *columns)), suffix)
+
+
+def _joined(table: str, columns: str, suffix: str) -> str:
+    """Return a name of 63 bytes at most: the longer part is cut, byte by byte."""
+    first, second = table.encode(), columns.encode()
+    # The part's own underline is not counted where the lengths are compared.
+    while len(first) + len(second) + len(suffix) > _LONGEST_NAME:
+        if len(first) > len(second) - 1:
+            first = first[:-1]
+        else:
+            second = second[:-1]
+    return first.decode(errors="ignore") + second.decode(errors="ignore") + suffix
+
+
+_LONGEST_NAME = 63

@@ -5,7 +5,8 @@ is missing here is plain SQLAlchemy on `self.session`.
 """
 
 import builtins
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel
@@ -13,8 +14,8 @@ from sqlalchemy import ColumnElement, func, inspect, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from howdah.drivers import translated
-from howdah.errors import Misconfigured, NotFound
-from howdah.models import declared_model
+from howdah.errors import HowdahError, Misconfigured, NotFound
+from howdah.models import constraint_fields, declared_model
 
 __all__ = ("Repository",)
 
@@ -60,7 +61,7 @@ class Repository(Generic[M]):
 
     async def find(self, key: Any, *, lock: bool = False) -> M | None:
         """Return the row with this key, or None."""
-        with translated():
+        with self._translated():
             row: M | None = await self.session.get(
                 self.model, key, with_for_update=True if lock else None
             )
@@ -81,8 +82,10 @@ class Repository(Generic[M]):
             .offset(skip)
             .limit(limit)
         )
-        with translated():
-            return builtins.list((await self.session.scalars(statement)).unique())
+        with self._translated():
+            # SQLModel's sessions deprecate `execute`, and `scalars` calls it.
+            result = await AsyncSession.execute(self.session, statement)
+        return builtins.list(result.scalars().unique())
 
     async def create(self, values: Values) -> M:
         """Insert a row and return it, with its key and what the database added."""
@@ -97,8 +100,10 @@ class Repository(Generic[M]):
 
     async def update(self, key: Any, values: Values) -> M:
         """Change the fields that were set and no others, or raise NotFound."""
+        changes = _given(values, set_only=True)
+        self._check(changes)
         row = await self.get(key)
-        for name, value in _given(values, set_only=True).items():
+        for name, value in changes.items():
             setattr(row, name, value)
         await self._flush()
         await self._reload(row)
@@ -112,24 +117,44 @@ class Repository(Generic[M]):
     async def count(self, *where: ColumnElement[bool]) -> int:
         """Return how many rows meet all conditions."""
         statement = select(func.count()).select_from(self.model).where(*where)
-        with translated():
+        with self._translated():
             return int(await self.session.scalar(statement) or 0)
 
     async def exists(self, *where: ColumnElement[bool]) -> bool:
         """Say whether any row meets all conditions."""
         statement = select(select(self.model).where(*where).exists())
-        with translated():
+        with self._translated():
             return bool(await self.session.scalar(statement))
 
+    def _check(self, names: Iterable[str]) -> None:
+        known = inspect(self.model).all_orm_descriptors
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise Misconfigured(
+                f"{self.model.__name__} has no {', '.join(unknown)}; it has "
+                f"{', '.join(sorted(known.keys()))}"
+            )
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Raise Howdah's errors, with the names of the fields that are to blame."""
+        try:
+            with translated():
+                yield
+        except HowdahError as error:
+            tables = inspect(self.model).local_table.metadata.tables.values()
+            error.naming(constraint_fields(error.constraint, tables))
+            raise
+
     async def _flush(self) -> None:
-        with translated():
+        with self._translated():
             await self.session.flush()
 
     async def _reload(self, row: M) -> None:
         """Fetch what the database computed, which a later read could not."""
         state: Any = inspect(row)
         if state.expired_attributes:
-            with translated():
+            with self._translated():
                 await self.session.refresh(row, state.expired_attributes)
 
 

@@ -24,7 +24,6 @@ from urllib.parse import unquote, urlsplit
 from howdah.errors import HowdahError, Invalid, Misconfigured
 
 __all__ = (
-    "PACKAGE_MANAGERS",
     "Answers",
     "InstallFailed",
     "PackageManager",
@@ -40,7 +39,7 @@ __all__ = (
 )
 
 PackageManager = Literal["pip", "uv", "pdm", "poetry"]
-PACKAGE_MANAGERS: tuple[PackageManager, ...] = get_args(PackageManager)
+_MANAGERS: tuple[PackageManager, ...] = get_args(PackageManager)
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _LONGEST = 200
@@ -89,8 +88,8 @@ _FAULTS: Mapping[str, tuple[re.Pattern[str], str, str]] = {
     "author": (re.compile(r".*\S.*"), "the author needs a name", "write one"),
     "email": (_EMAIL, "the author email has to be one address", "like me@example.com"),
     "package_manager": (
-        re.compile("|".join(PACKAGE_MANAGERS)),
-        f"the package manager is one of {', '.join(PACKAGE_MANAGERS)}",
+        re.compile("|".join(_MANAGERS)),
+        f"the package manager is one of {', '.join(_MANAGERS)}",
         "choose one of them",
     ),
 }
@@ -210,12 +209,21 @@ def install(folder: Path, manager: PackageManager) -> None:
 def _data(answers: Answers) -> dict[str, object]:
     """Return what the template's text may speak of."""
     return asdict(answers) | {
+        "python_name": _literal(answers.name),
+        "python_description": _literal(answers.description),
         "howdah": requirement("docs"),
         "howdah_dev": requirement("cli", "embedded"),
         "howdah_version": metadata.version("howdah"),
         # What a person may have to do where this machine's paths do not exist.
         "howdah_is_local": " @ file:" in requirement(),
     }
+
+
+def _literal(text: str) -> str:
+    """Write a Python string as a formatter would: with fewer backslashes."""
+    quote = "'" if text.count('"') > text.count("'") else '"'
+    escaped = text.replace("\\", "\\\\").replace(quote, f"\\{quote}")
+    return f"{quote}{escaped}{quote}"
 
 
 def _render_into(place: Path, folder: Path, data: Mapping[str, object]) -> None:
