@@ -4,13 +4,16 @@ It notices a closed socket without asking the server, refuses to commit what the
 server has already given up, and tells of its statements. Knows no sessions.
 """
 
+import json
 import time
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import psycopg
+from pydantic_core import to_jsonable_python
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import Connection, ExceptionContext
 from sqlalchemy.exc import DBAPIError, DisconnectionError
@@ -21,7 +24,7 @@ from howdah.errors import TransactionAborted
 from howdah.events import Events, StatementFinished
 from howdah.settings import Pool
 
-__all__ = ("make_engine", "make_sync_engine")
+__all__ = ("json_text", "make_engine", "make_sync_engine")
 
 
 def make_engine(
@@ -70,10 +73,23 @@ def make_sync_engine(
     return engine
 
 
+def json_text(value: Any) -> str:
+    """Return the JSON of a value for a JSON column.
+
+    Takes what schemas hold beside plain JSON: decimals, moments, UUIDs, enums.
+    """
+    return json.dumps(value, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    return float(value) if isinstance(value, Decimal) else to_jsonable_python(value)
+
+
 def _pool_options(pool: Pool, *, echo: bool) -> dict[str, Any]:
     size = max(1, min(pool.size, pool.sessions))
     return {
         "echo": echo,
+        "json_serializer": json_text,
         "hide_parameters": True,
         "pool_size": size,
         "max_overflow": pool.sessions - size,

@@ -4,40 +4,49 @@ A request is one round trip on the fast lane. SQLAlchemy compiles and knows the 
 its machinery for each execution is left out.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import BindParameter, ClauseElement, Column, Integer, SmallInteger
+from sqlalchemy import ClauseElement, Column, Integer, SmallInteger
 from sqlalchemy.dialects import registry
 from sqlalchemy.types import BigInteger, TypeEngine
 
 from howdah import statements
 from howdah.database import Database
-from howdah.errors import FieldError, HowdahError, Invalid, InvalidQuery, NotFound
+from howdah.engine import json_text
+from howdah.errors import (
+    FieldError,
+    HowdahError,
+    Invalid,
+    InvalidQuery,
+    NotFound,
+    StaleVersion,
+)
 from howdah.models import constraint_fields, python_type
 from howdah.paging import OffsetPage, Page, Slice
 from howdah.query import Query
 from howdah.statements import (
+    KEY,
+    MATCH,
     ColumnOfRows,
     Layout,
     filter_values,
-    like_pattern,
     position_name,
     value_name,
 )
-from howdah.store import Created
+from howdah.store import Match, Row
 
 __all__ = ("FastStore", "Plan")
 
 Process = Callable[[Any], Any]
-Default = Callable[[], Any]
+Default = Callable[[Mapping[str, Any]], Any]
 
 # Shapes kept per store: fields sent in updates and creations make most of them.
 _MOST_PLANS = 500
-_dialect = registry.load("postgresql.asyncpg")()
+_dialect = registry.load("postgresql.asyncpg")(json_serializer=json_text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +73,7 @@ class Plan:
         """Return the driver's arguments for these values, in order."""
         arguments = []
         for name, process, default in self.parameters:
-            value = values[name] if default is None else default()
+            value = values[name] if default is None else default(values)
             arguments.append(value if process is None else process(value))
         return arguments
 
@@ -78,12 +87,13 @@ class FastStore:
         self._model = model
         self._plans: dict[object, Plan] = {}
         self._largest_key = _largest(layout.key.type)
+        self._defaults = _python_defaults(layout.fields)
 
-    async def get(self, key: Any) -> bytes:
+    async def get(self, key: Any) -> Row:
         """Return the row, or raise NotFound."""
         self._check(key)
         plan = self._plan("get", lambda: statements.get(self._layout))
-        return self._found(await self._read(plan, {"key": key}), key)
+        return self._row(await self._read(plan, {KEY: key}), key)
 
     async def list(self, query: Query, page: Page) -> Slice:
         """Return a page of rows, in the query's order and then that of their keys."""
@@ -91,56 +101,91 @@ class FastStore:
             ("list", query.shape, _page_shape(page)),
             lambda: statements.list_rows(self._layout, query, page),
         )
-        values = {**_asked(query), **self._place(query, page)}
-        body, first, last, more, total = await self._read_row(plan, values)
-        return Slice(
-            body=_encoded(body), first=first, last=last, more=more, total=total
-        )
+        values = filter_values(query) | self._place(query, page)
+        body, first, last, more, total = await self._read(plan, values)
+        return Slice(body=body.encode(), first=first, last=last, more=more, total=total)
 
     async def count(self, query: Query) -> int:
         """Return how many rows there are."""
         plan = self._plan(
             ("count", query.shape), lambda: statements.count(self._layout, query)
         )
-        return int(await self._read(plan, _asked(query)))
+        return int((await self._read(plan, filter_values(query)))[0])
 
-    async def create(self, values: Mapping[str, Any]) -> Created:
+    async def create(self, values: Mapping[str, Any]) -> Row:
         """Insert a row."""
         shape = ("create", *values)
         plan = self._plan(shape, lambda: statements.create(self._layout, values))
-        row = await self._write(plan, _named(values))
-        return Created(row[0], _encoded(row[1]))
+        body, tag, key = await self._write(plan, _named(values))
+        return Row(body=body.encode(), tag=tag, key=key)
 
     async def create_many(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
         """Insert all rows or none; return them as a JSON list, in the order given."""
         if not rows:
             return b"[]"
+        rows = [self._filled(row) for row in rows]
         names = tuple(rows[0])
         plan = self._plan(
             ("create_many", *names),
             lambda: statements.create_many(self._layout, names),
         )
         columns = {value_name(name): [row[name] for row in rows] for name in names}
-        return _encoded((await self._write(plan, columns))[0])
+        body: str = (await self._write(plan, columns))[0]
+        return body.encode()
 
-    async def update(self, key: Any, values: Mapping[str, Any]) -> bytes:
-        """Change the fields given and no others; return the row or raise NotFound."""
+    async def update(
+        self, key: Any, values: Mapping[str, Any], *, match: Match = None
+    ) -> Row:
+        """Change the fields given and no others; return the row.
+
+        Raises NotFound, and StaleVersion for a row of another version than `match`.
+        """
         if not values:
-            return await self.get(key)
-        self._check(key)
-        shape = ("update", *values)
-        plan = self._plan(shape, lambda: statements.update_row(self._layout, values))
-        row = await self._write(plan, {"key": key, **_named(values)})
-        return self._found(row and row[0], key)
+            return self._matched(await self.get(key), key, match)
+        build = partial(statements.update_row, self._layout, values)
+        return await self._change(("update", *values), build, key, match, values)
 
-    async def delete(self, key: Any, *, hard: bool) -> None:
-        """Mark the row as deleted, or remove it; raise NotFound where it is not."""
-        self._check(key)
+    async def delete(self, key: Any, *, hard: bool, match: Match = None) -> None:
+        """Mark the row as deleted, or remove it; raises as `update` does."""
         hard = hard or self._layout.soft_delete is None
         build = statements.hard_delete if hard else statements.soft_delete
-        plan = self._plan(("delete", hard), lambda: build(self._layout))
-        if await self._write(plan, {"key": key}) is None:
+        shape = ("delete", hard)
+        await self._change(shape, partial(build, self._layout), key, match)
+
+    async def restore(self, key: Any, *, match: Match = None) -> Row:
+        """Take back the mark of deletion; raises as `update` does."""
+        build = partial(statements.restore, self._layout)
+        return await self._change(("restore",), build, key, match)
+
+    async def _change(
+        self,
+        shape: tuple[object, ...],
+        build: Callable[..., ClauseElement],
+        key: Any,
+        match: Match,
+        values: Mapping[str, Any] | None = None,
+    ) -> Row:
+        self._check(key)
+        matched = match is not None
+        plan = self._plan((*shape, matched), lambda: build(matched=matched))
+        given = {KEY: key, MATCH: match, **_named(values or {})}
+        row = await self._write(plan, given)
+        if matched and row[0] is None and row[2]:
+            raise self._stale(key)
+        return self._row(row, key)
+
+    def _matched(self, row: Row, key: Any, match: Match) -> Row:
+        if match is not None and row.tag not in match:
+            raise self._stale(key)
+        return row
+
+    def _stale(self, key: Any) -> StaleVersion:
+        return StaleVersion(f"{self._model} ID {key} has changed since it was read")
+
+    def _row(self, row: Any, key: Any) -> Row:
+        if row is None or row[0] is None:
             raise NotFound(model=self._model, key=key)
+        return Row(body=row[0].encode(), tag=row[1])
 
     def _plan(self, shape: object, build: Callable[[], ClauseElement]) -> Plan:
         plan = self._plans.get(shape)
@@ -150,11 +195,16 @@ class FastStore:
             plan = self._plans[shape] = Plan.of(build())
         return plan
 
-    async def _read(self, plan: Plan, values: Mapping[str, Any]) -> Any:
-        lane = self._database.lane
-        return await lane.fetchval(plan.statement, plan.arguments(values), read=True)
+    def _filled(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Add Python's defaults to a row; one statement would share them."""
+        missing = {
+            name: default(_named(row))
+            for name, default in self._defaults.items()
+            if name not in row
+        }
+        return {**row, **missing}
 
-    async def _read_row(self, plan: Plan, values: Mapping[str, Any]) -> Any:
+    async def _read(self, plan: Plan, values: Mapping[str, Any]) -> Any:
         lane = self._database.lane
         return await lane.fetchrow(plan.statement, plan.arguments(values), read=True)
 
@@ -163,12 +213,14 @@ class FastStore:
         values: dict[str, Any] = {"limit": page.limit}
         if isinstance(page, OffsetPage):
             return values | {"skip": page.skip}
+        if page.position is None:
+            return values
         columns = statements.order_columns(self._layout, query)
-        given = page.position or ()
-        if page.position is not None and len(given) != len(columns):
-            raise InvalidQuery("cursor: is none of ours; take it from a Link")
-        for number, (column, value) in enumerate(zip(columns, given, strict=False)):
-            values[position_name(number)] = _restored(column, value)
+        if len(page.position) != len(columns):
+            raise InvalidQuery(_NO_CURSOR)
+        for number, column in enumerate(columns):
+            value = _restored(column, page.position[number])
+            values[position_name(number)] = value
         return values
 
     async def _write(self, plan: Plan, values: Mapping[str, Any]) -> Any:
@@ -191,21 +243,9 @@ class FastStore:
         if self._largest_key is not None and not _holds(self._largest_key, key):
             raise NotFound(model=self._model, key=key)
 
-    def _found(self, body: str | None, key: Any) -> bytes:
-        if body is None:
-            raise NotFound(model=self._model, key=key)
-        return body.encode()
-
 
 def _named(values: Mapping[str, Any]) -> dict[str, Any]:
     return {value_name(name): value for name, value in values.items()}
-
-
-def _asked(query: Query) -> dict[str, Any]:
-    values = filter_values(query)
-    if query.search is not None:
-        values["search"] = like_pattern(query.search)
-    return values
 
 
 def _page_shape(page: Page) -> tuple[object, ...]:
@@ -215,26 +255,24 @@ def _page_shape(page: Page) -> tuple[object, ...]:
     return ("keyset", page.direction, nulls)
 
 
+_NO_CURSOR = "cursor: is none of ours; take it from a Link"
+
+
 def _restored(column: Column[Any], value: Any) -> Any:
     """Return a value of a position as the column's Python type."""
     if value is None:
         return None
     try:
-        return _adapter(cast("Hashable", python_type(column.type))).validate_python(
-            value
-        )
+        kind = cast("Hashable", python_type(column.type))
+        return _adapter(kind).validate_python(value)
     except ValidationError:
-        raise InvalidQuery("cursor: is none of ours; take it from a Link") from None
+        raise InvalidQuery(_NO_CURSOR) from None
 
 
 @cache
 def _adapter(kind: Hashable) -> TypeAdapter[Any]:
     adapter: TypeAdapter[Any] = TypeAdapter(cast("type[Any]", kind))
     return adapter
-
-
-def _encoded(body: str) -> bytes:
-    return body.encode()
 
 
 def _processor(type_: TypeEngine[Any]) -> Process | None:
@@ -254,12 +292,7 @@ def _each(type_: TypeEngine[Any]) -> Process | None:
 def _defaults(compiled: Any) -> dict[str, Default]:
     """Return what fills the parameters of columns that Python has a default for."""
     columns = (*compiled.insert_prefetch, *compiled.update_prefetch)
-    literals = {
-        name: partial(_value_of, bind)
-        for name, bind in compiled.binds.items()
-        if not bind.required
-    }
-    return literals | {
+    return {
         column.key: _default(
             column, update=any(column is other for other in compiled.update_prefetch)
         )
@@ -267,15 +300,34 @@ def _defaults(compiled: Any) -> dict[str, Default]:
     }
 
 
-def _value_of(bind: BindParameter[Any]) -> Any:
-    return bind.effective_value
+def _python_defaults(fields: Mapping[str, Column[Any]]) -> dict[str, Default]:
+    return {
+        name: _default(column, update=False)
+        for name, column in fields.items()
+        if getattr(column.default, "is_callable", False)
+        or getattr(column.default, "is_scalar", False)
+    }
 
 
 def _default(column: Column[Any], *, update: bool) -> Default:
     default: Any = column.onupdate if update else column.default
     if default.is_callable:
-        return lambda: default.arg(None)
-    return lambda: default.arg
+        return lambda values: default.arg(_Context(values))
+    return lambda _values: default.arg
+
+
+class _Context:
+    """What a default that asks for the other values of its row gets from SQLAlchemy."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        prefix = value_name("")
+        self.current_parameters = {
+            name.removeprefix(prefix): value for name, value in values.items()
+        }
+
+    def get_current_parameters(self) -> dict[str, Any]:
+        """Return the values by the names of their fields."""
+        return self.current_parameters
 
 
 def _largest(type_: TypeEngine[Any]) -> int | None:
@@ -293,14 +345,20 @@ def _too_large(
     return tuple(
         FieldError(
             field=name,
+            index=index,
             code=Invalid.code,
             message=f"is larger than {largest}, which is all that the column holds",
         )
         for name, column in fields.items()
         if (largest := _largest(column.type)) is not None
-        and isinstance(value := values.get(value_name(name)), int)
-        and not _holds(largest, value)
+        for index, value in _numbered(values.get(value_name(name)))
+        if isinstance(value, int) and not _holds(largest, value)
     )
+
+
+def _numbered(value: Any) -> Iterable[tuple[int | None, Any]]:
+    """Return a value, or the values of a batch with the numbers of their rows."""
+    return enumerate(value) if isinstance(value, list) else [(None, value)]
 
 
 def _holds(largest: int, value: int) -> bool:

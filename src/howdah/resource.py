@@ -13,13 +13,18 @@ from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from fastapi import APIRouter, Path, Request, Response
 from fastapi import Query as QueryParameter
-from pydantic import BaseModel, BeforeValidator, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, create_model
 from pydantic import Field as Constrained
 from sqlalchemy import Column
 
 from howdah import problems
 from howdah.database import Database
-from howdah.errors import FieldError, InvalidQuery, Misconfigured
+from howdah.errors import (
+    FieldError,
+    InvalidQuery,
+    Misconfigured,
+    PreconditionRequired,
+)
 from howdah.fast import FastStore
 from howdah.models import declared_model, mapped_columns, python_type, relationships
 from howdah.paging import OffsetPage, Page, Slice, links, read_page
@@ -27,7 +32,7 @@ from howdah.query import Field, Language, Query, nearest
 from howdah.route import StrictRoute
 from howdah.settings import PageLimits
 from howdah.statements import Layout, Target
-from howdah.store import Created, Store
+from howdah.store import Match, Row, Store
 
 __all__ = ("Resource", "ResourceRoute")
 
@@ -60,6 +65,8 @@ class Resource(Generic[M]):
     """Fields to sort by; the primary key always breaks ties."""
     envelope: ClassVar[bool] = False
     """Answer lists as `{"items", "total", "skip", "limit"}` instead of bare."""
+    require_match: ClassVar[bool] = False
+    """Refuse changes that do not say by If-Match which version they are meant for."""
     page: ClassVar[PageLimits] = PageLimits()
     batch: ClassVar[int] = 10_000
     """Most rows of one batch."""
@@ -84,8 +91,8 @@ class Resource(Generic[M]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name})"
 
-    async def get(self, key: Any) -> bytes:
-        """Return the JSON of one row, or raise NotFound."""
+    async def get(self, key: Any) -> Row:
+        """Return one row, or raise NotFound."""
         return await self.store.get(key)
 
     async def list(self, query: Query, page: Page) -> Slice:
@@ -96,7 +103,7 @@ class Resource(Generic[M]):
         """Return how many rows a list of all pages would have."""
         return await self.store.count(query)
 
-    async def create(self, values: BaseModel) -> Created:
+    async def create(self, values: BaseModel) -> Row:
         """Insert a row."""
         return await self.store.create(values.model_dump())
 
@@ -104,13 +111,18 @@ class Resource(Generic[M]):
         """Insert all rows or none; return their JSON in the order given."""
         return await self.store.create_many([row.model_dump() for row in rows])
 
-    async def update(self, key: Any, values: BaseModel) -> bytes:
-        """Change the fields that were sent, and no others."""
-        return await self.store.update(key, values.model_dump(exclude_unset=True))
+    async def update(self, key: Any, values: BaseModel, *, match: Match = None) -> Row:
+        """Change the fields that were sent, and no others; see Store.update."""
+        sent = values.model_dump(exclude_unset=True)
+        return await self.store.update(key, sent, match=match)
 
-    async def delete(self, key: Any, *, hard: bool) -> None:
+    async def delete(self, key: Any, *, hard: bool, match: Match = None) -> None:
         """Mark the row as deleted, or remove it."""
-        await self.store.delete(key, hard=hard)
+        await self.store.delete(key, hard=hard, match=match)
+
+    async def restore(self, key: Any, *, match: Match = None) -> Row:
+        """Take back the mark of deletion."""
+        return await self.store.restore(key, match=match)
 
     def router(self, **options: Any) -> APIRouter:
         """Return the routes; options are those of APIRouter: prefix, tags, ..."""
@@ -185,6 +197,7 @@ def _actions(resource: Resource[Any]) -> builtins.list[_Action]:
         _update(resource, one, "PUT"),
         _update(resource, one, "PATCH"),
         _delete(resource, one),
+        *([_restore(resource, one)] if resource.soft_delete else []),
     ]
 
 
@@ -192,7 +205,7 @@ def _create(resource: Resource[Any]) -> _Action:
     async def create(values: BaseModel, request: Request) -> Response:
         """Create a row."""
         created = await resource.create(values)
-        headers = {}
+        headers = {"ETag": f'"{created.tag}"'}
         if created.key is not None:
             headers["Location"] = f"{request.url.path.rstrip('/')}/{created.key}"
         return _json(created.body, status=201, headers=headers)
@@ -201,7 +214,7 @@ def _create(resource: Resource[Any]) -> _Action:
         "create",
         resource,
         create,
-        _parameter("values", resource.create_schema),
+        _parameter("values", strict(resource.create_schema)),
         _parameter("request", Request),
         path="/",
         methods=["POST"],
@@ -217,7 +230,7 @@ def _create_many(resource: Resource[Any]) -> _Action:
         return _json(await resource.create_many(rows), status=201)
 
     rows = Annotated[
-        builtins.list[resource.create_schema],  # type: ignore[name-defined] # known when it runs
+        builtins.list[strict(resource.create_schema)],  # type: ignore[misc] # known when it runs
         Constrained(max_length=resource.batch),
     ]
     return _Action(
@@ -363,47 +376,52 @@ def _count(resource: Resource[Any]) -> _Action:
 
 
 def _get(resource: Resource[Any], path: str) -> _Action:
-    async def get(**given: Any) -> Response:
-        """Get one row."""
+    async def get(request: Request, **given: Any) -> Response:
+        """Get one row; If-None-Match with its ETag answers 304."""
         (key,) = given.values()
-        return _json(await resource.get(key))
+        return _tagged(await resource.get(key), request)
 
     return _Action(
         "get",
         resource,
         get,
         _key_parameter(resource),
+        _parameter("request", Request),
         path=path,
         methods=["GET"],
         response_model=resource.read_schema,
-        statuses=(404,),
+        statuses=(304, 404),
     )
 
 
 def _update(resource: Resource[Any], path: str, method: str) -> _Action:
-    async def update(values: BaseModel, **given: Any) -> Response:
+    async def update(values: BaseModel, request: Request, **given: Any) -> Response:
         """Change the fields that are sent, and no others."""
         (key,) = given.values()
-        return _json(await resource.update(key, values))
+        match = _match(resource, request)
+        return _tagged(await resource.update(key, values, match=match))
 
     return _Action(
         "update" if method == "PUT" else "patch",
         resource,
         update,
         _key_parameter(resource),
-        _parameter("values", resource.update_schema),
+        _parameter("values", strict(resource.update_schema)),
+        _parameter("request", Request),
         path=path,
         methods=[method],
         response_model=resource.read_schema,
-        statuses=(404, 409, 413, 415),
+        openapi_extra={"parameters": [_IF_MATCH]},
+        statuses=(404, 409, 412, 413, 415, 428),
     )
 
 
 def _delete(resource: Resource[Any], path: str) -> _Action:
-    async def delete(*, hard_delete: bool, **given: Any) -> Response:
+    async def delete(*, hard_delete: bool, request: Request, **given: Any) -> Response:
         """Delete a row; where rows are only marked as deleted, hard_delete removes."""
         (key,) = given.values()
-        await resource.delete(key, hard=hard_delete)
+        match = _match(resource, request)
+        await resource.delete(key, hard=hard_delete, match=match)
         return Response(status_code=204)
 
     hard = QueryParameter(description="Remove the row instead of marking it")
@@ -413,14 +431,82 @@ def _delete(resource: Resource[Any], path: str) -> _Action:
         delete,
         _key_parameter(resource),
         _parameter("hard_delete", Annotated[bool, hard], default=False),
+        _parameter("request", Request),
         path=path,
         methods=["DELETE"],
         status_code=204,
-        statuses=(404, 409),
+        openapi_extra={"parameters": [_IF_MATCH]},
+        statuses=(404, 409, 412, 428),
     )
 
 
+def _restore(resource: Resource[Any], path: str) -> _Action:
+    async def restore(request: Request, **given: Any) -> Response:
+        """Take back the mark of deletion."""
+        (key,) = given.values()
+        match = _match(resource, request)
+        return _tagged(await resource.restore(key, match=match))
+
+    return _Action(
+        "restore",
+        resource,
+        restore,
+        _key_parameter(resource),
+        _parameter("request", Request),
+        path=f"{path}/restore",
+        methods=["POST"],
+        response_model=resource.read_schema,
+        openapi_extra={"parameters": [_IF_MATCH]},
+        statuses=(404, 409, 412, 428),
+    )
+
+
+_IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "The ETag of the version that the change is meant for",
+}
+# A list of entity tags: https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3
+_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
+
+
+def _match(resource: Resource[Any], request: Request) -> Match:
+    """Return the versions that If-Match names; weak tags never match (RFC 9110)."""
+    given = request.headers.get("if-match")
+    if given is None:
+        if resource.require_match:
+            raise PreconditionRequired
+        return None
+    if given.strip() == "*":
+        return None
+    return tuple(tag for weak, tag in _TAG.findall(given) if not weak)
+
+
+def _tagged(row: Row, request: Request | None = None) -> Response:
+    headers = {"ETag": f'"{row.tag}"'}
+    known = request.headers.get("if-none-match") if request else None
+    if known is not None and (
+        known.strip() == "*" or row.tag in {tag for _, tag in _TAG.findall(known)}
+    ):
+        return Response(status_code=304, headers=headers)
+    return _json(row.body, headers=headers)
+
+
 _WHOLE = re.compile(r"-?[0-9]+\Z", re.ASCII)
+
+
+def strict(schema: type[BaseModel]) -> type[BaseModel]:
+    """Return the schema so that it refuses fields it does not know.
+
+    A schema that says itself what becomes of them is left as it is.
+    """
+    if "extra" in schema.model_config:
+        return schema
+    config = ConfigDict(extra="forbid")
+    namespace = {"model_config": config, "__module__": schema.__module__}
+    return type(schema.__name__, (schema,), {**namespace, "__doc__": schema.__doc__})
 
 
 def _whole(value: object) -> object:
