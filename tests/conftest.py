@@ -1,7 +1,10 @@
 """One embedded server a run, shared by all workers; a database of its own a test."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
@@ -28,15 +31,15 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def server(
-    tmp_path_factory: pytest.TempPathFactory, worker_id: str
-) -> Iterator[EmbeddedPostgres]:
+def server(testrun_uid: str) -> Iterator[EmbeddedPostgres]:
     """The run's PostgreSQL: the first worker starts it, the last one stops it."""
-    root = tmp_path_factory.getbasetemp()
-    if worker_id != "master":
-        root = root.parent
-    with EmbeddedPostgres(root / "postgres", parameters=_FAST) as server:
+    # Not in pytest's folder: a second pytest of the same user makes that private again,
+    # and a server that runs as another user, where root tests, would lose its files.
+    folder = Path(tempfile.gettempdir(), f"howdah-suite-{testrun_uid[:16]}")
+    with EmbeddedPostgres(folder, parameters=_FAST) as server:
         yield server
+    if not server.running:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import inspect
 import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -28,7 +29,7 @@ def blocks(page: Path) -> Iterator[Block]:
     text = page.read_text(encoding="utf-8")
     for match in FENCE.finditer(text):
         line = text.count("\n", 0, match.start()) + 2
-        yield Block(match[2], line, inspect.cleandoc(match[3]) + "\n")
+        yield Block(match[2], line, textwrap.dedent(match[3]) + "\n")
 
 
 def commands(block: Block) -> list[str]:

@@ -228,7 +228,7 @@ async def test_memory_does_not_grow_with_the_file(items, tmp_path, database_url)
     path = tmp_path / "big.csv"
     path.write_text("name,description,price,tax,category\n" + text)
     script = f"""
-import asyncio, resource, sys
+import asyncio, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
 from catalogue import Item, ItemCreate
@@ -241,7 +241,9 @@ async def main():
         source = Source(file=Path({str(path)!r}))
         options = LoadOptions(create_related=True)
         report = await load(db, source, target=target, options=options)
-        print(report.loaded, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        # Of this program alone: getrusage would count what its parent was before.
+        status = Path("/proc/self/status").read_text()
+        print(report.loaded, status.partition("VmHWM:")[2].split()[0])
 
 asyncio.run(main())
 """
@@ -253,8 +255,7 @@ asyncio.run(main())
     assert done.returncode == 0, done.stderr
     loaded, kilobytes = map(int, done.stdout.split())
     assert loaded == 200_000
-    # Kilobytes on Linux, bytes on macOS.
-    assert kilobytes / (1 if sys.platform == "linux" else 1024) < 200 * 1024
+    assert kilobytes < 200 * 1024
 
 
 # --- CSV as people have it ----------------------------------------------------------
@@ -666,7 +667,7 @@ async def test_rows_that_the_table_refuses_are_found_in_a_large_block(
 
     assert [(one.line, one.column, one.reason) for one in report.refusals] == [
         (12, "Code", "is already taken by another row"),
-        (502, None, "breaks the rule no_thirteen"),
+        (502, "amount", "breaks the rule no_thirteen"),
         (503, "maker_id", "refers to a row that does not exist"),
         (2002, "maker_id, serial", "is already taken by another row"),
         (3001, "Code", "is already taken by another row"),
@@ -863,7 +864,7 @@ async def test_the_command_loads_standard_input(items, project, database_url):
     )
 
     assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout == b"1 rows loaded into items, 1 made in categories\n"
+    assert done.stdout == b"1 row loaded into items, 1 made in categories\n"
     assert await count(items) == 1
 
 
@@ -892,7 +893,7 @@ async def test_the_command_skips_what_is_bad(items, project, database_url, write
     )
 
     assert done.returncode == 0, done.stderr
-    assert b"1 rows loaded into items, 1 refused rows are in bad.csv" in done.stdout
+    assert b"1 row loaded into items, 1 row refused, kept in bad.csv" in done.stdout
     assert (project / "bad.csv").read_text() == "name,price\na,0\n"
 
 

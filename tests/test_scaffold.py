@@ -291,6 +291,25 @@ def test_an_install_works_in_the_project_and_not_in_our_environment(
     assert (tmp_path / "said").read_text() == "install none\n"
 
 
+def test_a_folder_may_be_named_from_where_we_are(tmp_path, monkeypatch):
+    program = tmp_path / "python3"
+    program.write_text(
+        "#!/bin/sh\n"
+        'mkdir -p "$3/bin"\n'
+        'printf "#!/bin/sh\\necho \\"\\$*\\" > said\\n" > "$3/bin/python"\n'
+        'chmod +x "$3/bin/python"\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    Path("project").mkdir()
+
+    install(Path("project"), "pip")
+
+    said = Path("project/said").read_text()
+    assert said == "-m pip install -r requirements-dev.txt\n"
+
+
 @pytest.mark.slow
 def test_the_wheel_holds_every_file_of_the_templates(tmp_path):
     root = Path(howdah.__file__).parents[2]

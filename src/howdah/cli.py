@@ -559,11 +559,15 @@ def _tell(report: "Report", file: str, table: str) -> None:
     typer.echo(_printable(_summary(report, table)))
 
 
+def _rows(count: int) -> str:
+    return f"{count:,} row" if count == 1 else f"{count:,} rows"
+
+
 def _summary(report: "Report", table: str) -> str:
     made = [f"{n:,} made in {name}" for name, n in report.created_related.items()]
-    parts = [f"{report.loaded:,} rows loaded into {table}", *made]
+    parts = [f"{_rows(report.loaded)} loaded into {table}", *made]
     if report.refused:
-        parts.append(f"{report.refused:,} refused rows are in {report.skipped_to}")
+        parts.append(f"{_rows(report.refused)} refused, kept in {report.skipped_to}")
     return ", ".join(parts)
 
 

@@ -161,6 +161,19 @@ class Database:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
+    @contextmanager
+    def redirected(self, url: DatabaseURL | str) -> Iterator[Self]:
+        """Let a Database that is not open lead elsewhere inside the block: for tests."""
+        if self._engine is not None:
+            raise Misconfigured("close an open Database before it is redirected")
+        kept = self._url, self._server
+        self._url = DatabaseURL.parse(url) if isinstance(url, str) else url
+        self._server = None
+        try:
+            yield self
+        finally:
+            self._url, self._server = kept
+
     async def session(self) -> AsyncIterator[AsyncSession]:
         """Give a request its session, as `Depends(db.session, scope="function")`.
 
@@ -233,6 +246,9 @@ class Database:
                 session.commit()
             except FOREIGN as exc:
                 raise self._explained(exc, session) from exc
+            finally:
+                session.close()
+                self._let_sync_go()
 
     async def health(self) -> Health:
         """Ask the server for a sign of life; raise nothing where it is gone."""
@@ -288,6 +304,11 @@ class Database:
                     prelude=set_limits(self.timeouts) if self.url.pooled else "",
                 )
             return self._sync_engine
+
+    def _let_sync_go(self) -> None:
+        """Keep no connection behind a Database that is not open: nobody closes it."""
+        if self._engine is None and _checked_out(self._sync()) == 0:
+            self._sync().dispose()
 
     def _start_server(self) -> None:
         if self._server is not None and self._url is None:
@@ -370,5 +391,5 @@ def _tables(session: Session) -> list[Table]:
 _NOTED = "howdah.tables"
 
 
-def _checked_out(engine: AsyncEngine) -> int:
+def _checked_out(engine: AsyncEngine | Engine) -> int:
     return int(getattr(engine.pool, "checkedout", int)())

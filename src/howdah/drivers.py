@@ -96,6 +96,10 @@ def is_disconnect(exc: BaseException, *, closed: bool = True) -> bool:
         return code in _DISCONNECTS or code.startswith("08")
     if isinstance(cause, asyncpg.InterfaceError):
         return closed
+    if isinstance(cause, asyncpg.InternalClientError):
+        # It came upon the last words of a dying server, just before the end of them;
+        # asyncpg calls that a state out of which nothing can be sent.
+        return True
     # A time-out of our own says that the server is slow, not that it is gone.
     return isinstance(cause, OSError) and not isinstance(cause, TimeoutError)
 
@@ -108,8 +112,15 @@ def _innermost(exc: BaseException) -> BaseException:
     if isinstance(exc, sqlalchemy.exc.StatementError) and exc.orig is not None:
         seen = exc.orig
     cause: BaseException | None = seen.__cause__
-    adapted = isinstance(cause, (asyncpg.PostgresError, asyncpg.InterfaceError))
+    adapted = isinstance(cause, _ADAPTED)
     return cause if adapted and cause is not None else seen
+
+
+_ADAPTED = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 
 
 def _from_server(code: str, cause: BaseException, statement: str | None) -> HowdahError:
@@ -158,4 +169,4 @@ def _without_code(cause: BaseException, *, lost: bool) -> HowdahError:
     return HowdahError()
 
 
-_GONE = (asyncpg.TargetServerAttributeNotMatched, psycopg.OperationalError, OSError)
+_GONE = (asyncpg.InternalClientError, psycopg.OperationalError, OSError)

@@ -4,6 +4,7 @@ For SQLModel (`...Fields`) and for SQLAlchemy declarative (`...Columns`). Knows 
 statement and no connection.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
@@ -165,10 +166,19 @@ def constraint_fields(name: str | None, tables: Iterable[Table]) -> tuple[str, .
 
 def _constraints(table: Table) -> Iterator[tuple[str, tuple[str, ...]]]:
     for constraint in table.constraints:
-        columns = tuple(column.name for column in getattr(constraint, "columns", ()))
+        columns = _columns_of(table, constraint)
         yield str(constraint.name or _default_name(table, constraint, columns)), columns
     for index in table.indexes:
         yield str(index.name), tuple(column.name for column in index.columns)
+
+
+def _columns_of(table: Table, constraint: Constraint) -> tuple[str, ...]:
+    columns = tuple(column.name for column in getattr(constraint, "columns", ()))
+    if not columns and isinstance(constraint, CheckConstraint):
+        # A rule that is written as text: the columns are the words that are columns.
+        words = set(re.findall(r"\w+", str(constraint.sqltext)))
+        columns = tuple(c.name for c in table.columns if c.name in words)
+    return columns
 
 
 def _default_name(
@@ -181,7 +191,8 @@ def _default_name(
     if isinstance(constraint, ForeignKeyConstraint):
         suffix = "_fkey"
     elif isinstance(constraint, CheckConstraint):
-        suffix = "_check"
+        # PostgreSQL names the column only where there is one.
+        columns, suffix = columns if len(columns) == 1 else (), "_check"
     return _joined(table.name, "_".join(("", *columns)), suffix)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from howdah.database import Database
     from howdah.events import Event
 
-__all__ = ("Statements", "redirected")
+__all__ = ("Statements",)
 
 _PREFIX = "howdah_test_"
 _NAME = pytest.StashKey[str]()
@@ -50,17 +50,6 @@ class Statements:
 
         if isinstance(event, StatementFinished):
             self.texts.append(event.statement)
-
-
-@contextmanager
-def redirected(db: "Database", url: str) -> Iterator["Database"]:
-    """Let a Database that is not open lead to another address inside the block."""
-    from howdah.settings import DatabaseURL
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(db, "_url", DatabaseURL.parse(url))
-        patch.setattr(db, "_server", None)
-        yield db
 
 
 @pytest.fixture(scope="session")

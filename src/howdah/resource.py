@@ -15,7 +15,7 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi import Query as QueryParameter
 from pydantic import BaseModel, BeforeValidator, ConfigDict, create_model
 from pydantic import Field as Constrained
-from sqlalchemy import Column
+from sqlalchemy import ARRAY, Column
 
 from howdah import problems
 from howdah.database import Database
@@ -87,6 +87,9 @@ class Resource(Generic[M]):
         self.store = store or FastStore(db, layout, model=self.name)
         self._key = layout.key
         self._language = _language(type(self), layout)
+        created = (layout.fields[name] for name in self.create_schema.model_fields)
+        # One array a column carries a batch, and arrays of arrays lose their edges.
+        self.takes_batches = not any(isinstance(c.type, ARRAY) for c in created)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name})"
@@ -126,7 +129,8 @@ class Resource(Generic[M]):
 
     def router(self, **options: Any) -> APIRouter:
         """Return the routes; options are those of APIRouter: prefix, tags, ..."""
-        route_class = type("Route", (ResourceRoute,), {"resource": self})
+        members = {"resource": self, "largest_body": self.body}
+        route_class = type("Route", (ResourceRoute,), members)
         router = APIRouter(**{"route_class": route_class, **options})
         for action in _actions(self):
             action.add_to(router)
@@ -159,7 +163,6 @@ class _Action:
             operation_id=f"{place}_{self.name}",
             summary=self._summary(),
             responses=problems.responses(*statuses, 422, 503),
-            max_body_size=self.resource.body,
             **self.route,
         )
 
@@ -192,7 +195,7 @@ def _actions(resource: Resource[Any]) -> builtins.list[_Action]:
         _list(resource),
         *([_search(resource)] if resource.search else []),
         _count(resource),
-        _create_many(resource),
+        *([_create_many(resource)] if resource.takes_batches else []),
         _get(resource, one),
         _update(resource, one, "PUT"),
         _update(resource, one, "PATCH"),

@@ -7,10 +7,10 @@ as `route_class`.
 """
 
 import json
+import math
 import re
-from collections.abc import Callable, Coroutine, Iterable
-from decimal import Decimal
-from typing import Any, NoReturn
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+from typing import Any, ClassVar, NoReturn, Self
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Request
@@ -27,6 +27,28 @@ __all__ = ("StrictRequest", "StrictRoute")
 class StrictRequest(Request):
     """A request whose JSON is what its sender wrote, or nothing at all."""
 
+    def __init__(
+        self, scope: Scope, receive: Receive, *, largest_body: int | None = None
+    ) -> None:
+        super().__init__(scope, receive)
+        self._largest_body = largest_body
+
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        """Give the body as it comes; raises 413 where it grows too large."""
+        size = int(self.headers.get("content-length", "0"))
+        self._check_size(size)
+        size = 0
+        async for chunk in super().stream():
+            size += len(chunk)
+            self._check_size(size)
+            yield chunk
+
+    def _check_size(self, size: int) -> None:
+        if self._largest_body is not None and size > self._largest_body:
+            raise HTTPException(
+                413, f"The body is larger than {self._largest_body} bytes."
+            )
+
     async def json(self) -> Any:
         """Return the body; raises json.JSONDecodeError, which answers 422."""
         if not hasattr(self, "_strict"):
@@ -37,15 +59,22 @@ class StrictRequest(Request):
 class StrictRoute(APIRoute):
     """A route that any FastAPI router takes as `route_class`."""
 
+    largest_body: ClassVar[int | None] = None
+    """Most bytes of a body; above them the answer is 413."""
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler; the place that its documentation names for it."""
         handle = super().get_route_handler()
 
         async def strictly(request: Request) -> Response:
             _check_address(request.scope)
-            if self.body_field is not None:
+            if _takes_json(self):
                 _check_media_type(request)
-            return await handle(StrictRequest(request.scope, request.receive))
+            return await handle(
+                StrictRequest(
+                    request.scope, request.receive, largest_body=self.largest_body
+                )
+            )
 
         return strictly
 
@@ -72,9 +101,20 @@ def _other_slash(scope: Scope) -> Scope:
     return {**scope, "path": path[:-1] if path.endswith("/") else f"{path}/"}
 
 
+def _takes_json(route: APIRoute) -> bool:
+    """Say whether the body is declared as JSON, and not as a form or another text."""
+    if route.body_field is None:
+        return False
+    declared = getattr(route.body_field.field_info, "media_type", "application/json")
+    return bool(declared == "application/json")
+
+
 def _check_media_type(request: Request) -> None:
-    given = request.headers.get("content-type", "application/json")
-    media_type = given.partition(";")[0].strip().lower()
+    given = request.headers.get("content-type")
+    if given is None and request.headers.get("content-length", "0") == "0":
+        # No body at all is for validation to speak of.
+        return
+    media_type = (given or "").partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise HTTPException(
             415, "The body has to be JSON: send Content-Type: application/json."
@@ -119,7 +159,7 @@ def _read(body: bytes) -> Any:
             text,
             object_pairs_hook=_object,
             parse_constant=_refuse_constant,
-            parse_float=Decimal,
+            parse_float=_number,
         )
     except UnicodeDecodeError as exc:
         raise json.JSONDecodeError("it is no UTF-8", "", exc.start) from None
@@ -141,6 +181,32 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) != len(pairs):
         raise ValueError("it gives the same key twice in one object")
     return value
+
+
+class _Number(float):
+    """A fraction that remembers how it was written.
+
+    Pydantic makes a Decimal of a float's text, so money stays exact, while a field of
+    any type gets a number and not a Decimal, which would leave as a string.
+    """
+
+    _text: str
+
+    def __new__(cls, text: str) -> Self:
+        """Take what JSON takes for a number."""
+        self = super().__new__(cls, text)
+        self._text = text
+        return self
+
+    def __str__(self) -> str:
+        return self._text
+
+
+def _number(text: str) -> _Number:
+    number = _Number(text)
+    if math.isinf(number):
+        raise ValueError("a number is larger than JSON's readers agree to read")
+    return number
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -313,7 +313,8 @@ def _move_up(stage: Path, folder: Path) -> None:
 def _program(name: str, folder: Path) -> str | None:
     """Return where a program is: in the project, on the path, or beside our Python."""
     if "/" in name:
-        return str(folder / name)
+        path = folder.absolute() / name
+        return str(path) if path.exists() else None
     beside = Path(sys.executable).parent
     return shutil.which(name) or shutil.which(name, path=str(beside))
 

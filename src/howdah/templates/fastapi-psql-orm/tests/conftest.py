@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from howdah.pytest_plugin import redirected
 from httpx import ASGITransport, AsyncClient
 
 from src.core.db import db
@@ -18,7 +17,7 @@ def anyio_backend() -> str:
 @pytest.fixture
 async def client(database_url: str) -> AsyncIterator[AsyncClient]:
     """Speak to the application, started on the test's own database."""
-    with redirected(db, database_url):
+    with db.redirected(database_url):
         async with (
             app.router.lifespan_context(app),
             AsyncClient(

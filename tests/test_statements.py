@@ -1,0 +1,85 @@
+"""Statements hold no value: only the shape of a request decides their text."""
+
+import enum
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Column, Enum, Integer, MetaData, Table, Text
+from sqlalchemy.dialects import postgresql
+
+from howdah import statements
+from howdah.errors import Misconfigured
+from howdah.query import Query
+from howdah.statements import Layout, like_pattern
+
+
+class Size(enum.Enum):
+    SMALL = "it's small"
+
+
+NOTES = Table(
+    "notes",
+    MetaData(),
+    Column("id", Integer, primary_key=True),
+    Column("title", Text),
+    Column("size", Enum(Size)),
+)
+
+
+def layout(table: Table = NOTES, **options) -> Layout:
+    fields = {column.key: column for column in table.columns}
+    return Layout(table=table, columns=fields, fields=fields, **options)
+
+
+def compiled(statement):
+    return statement.compile(dialect=postgresql.asyncpg.dialect())
+
+
+@pytest.mark.parametrize(
+    ("statement", "parameters"),
+    [
+        (statements.get(layout()), {Layout.KEY}),
+        (statements.list_rows(layout(), Query()), {"limit", "skip"}),
+        (
+            statements.list_rows(layout(search=(NOTES.c.title,)), Query(search="x")),
+            {"limit", "skip", "search"},
+        ),
+        (statements.count(layout(), Query()), set()),
+        (statements.create(layout(), ["title"]), {"v_title"}),
+        (statements.create_many(layout(), ["title"]), {"v_title"}),
+        (statements.update_row(layout(), ["title"]), {Layout.KEY, "v_title"}),
+        (statements.hard_delete(layout()), {Layout.KEY}),
+    ],
+)
+def test_a_statement_asks_for_its_parameters_and_no_others(statement, parameters):
+    assert set(compiled(statement).positiontup) == parameters
+
+
+def test_the_value_of_an_enum_is_quoted():
+    assert "THEN 'it''s small'" in compiled(statements.get(layout())).string
+
+
+@given(st.text())
+def test_a_pattern_finds_its_own_text_alone(words):
+    pattern = like_pattern(words)
+
+    plain, rest = "", iter(pattern[1:-1])
+    for character in rest:
+        assert character not in "%_"
+        plain += next(rest) if character == "\\" else character
+    assert (plain, pattern[0], pattern[-1]) == (words, "%", "%")
+
+
+@pytest.mark.parametrize("keys", [0, 2])
+def test_a_key_of_any_other_number_of_columns_is_refused(keys):
+    columns = [Column(f"k{n}", Integer, primary_key=n < keys) for n in range(2)]
+    table = Table("pairs", MetaData(), *columns)
+
+    with pytest.raises(Misconfigured, match=f"primary key of {keys} columns"):
+        _ = layout(table).key
+
+
+def test_a_table_without_soft_delete_cannot_soft_delete():
+    with pytest.raises(Misconfigured, match="table 'notes' has no soft delete"):
+        statements.soft_delete(layout())
