@@ -163,7 +163,7 @@ class Database:
 
     @contextmanager
     def redirected(self, url: DatabaseURL | str) -> Iterator[Self]:
-        """Let a Database that is not open lead elsewhere inside the block: for tests."""
+        """Let a Database that is not open lead elsewhere in the block: for tests."""
         if self._engine is not None:
             raise Misconfigured("close an open Database before it is redirected")
         kept = self._url, self._server

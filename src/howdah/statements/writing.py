@@ -15,6 +15,7 @@ from sqlalchemy import (
     Insert,
     Update,
     bindparam,
+    case,
     delete,
     false,
     func,
@@ -77,30 +78,32 @@ def update_row(
     layout: Layout, names: Iterable[str], *, matched: bool = False
 ) -> ClauseElement:
     """Change a row by `KEY` from the `value_name` of each column; see `_changed`."""
-    change = update(layout.table).where(is_key(layout), *is_readable(layout))
-    return _changed(layout, change.values(_values(layout, names)), matched=matched)
+    change = update(layout.table).values(_values(layout, names))
+    known = (is_key(layout), *is_readable(layout))
+    return _changed(layout, change, known, matched=matched)
 
 
 def soft_delete(layout: Layout, *, matched: bool = False) -> ClauseElement:
     """Mark a row as deleted by `KEY`; see `_changed`."""
     column = _mark(layout)
     gone = false() if isinstance(column.type, Boolean) else func.now()
-    change = update(layout.table).where(is_key(layout), *is_readable(layout))
-    return _changed(layout, change.values({column: gone}), matched=matched)
+    change = update(layout.table).values({column: gone})
+    known = (is_key(layout), *is_readable(layout))
+    return _changed(layout, change, known, matched=matched)
 
 
 def restore(layout: Layout, *, matched: bool = False) -> ClauseElement:
     """Take back the mark of deletion by `KEY`; see `_changed`."""
     column = _mark(layout)
     back = true() if isinstance(column.type, Boolean) else null()
-    change = update(layout.table).where(is_key(layout)).values({column: back})
-    return _changed(layout, change, matched=matched)
+    change = update(layout.table).values({column: back})
+    return _changed(layout, change, (is_key(layout),), matched=matched)
 
 
 def hard_delete(layout: Layout, *, matched: bool = False) -> ClauseElement:
     """Remove a row by `KEY`; see `_changed`."""
-    change = delete(layout.table).where(is_key(layout))
-    return _changed(layout, change, matched=matched)
+    change = delete(layout.table)
+    return _changed(layout, change, (is_key(layout),), matched=matched)
 
 
 def value_name(field: str) -> str:
@@ -129,21 +132,28 @@ def _mark(layout: Layout) -> Column[Any]:
 
 
 def _changed(
-    layout: Layout, change: Update | Delete, *, matched: bool
+    layout: Layout,
+    change: Update | Delete,
+    known: Sequence[ColumnElement[bool]],
+    *,
+    matched: bool,
 ) -> ClauseElement:
-    """Return the row's JSON and tag where it changed.
+    """Return the JSON and tag of the row that is known by these, where it changed.
 
     With matched, only a row in one of the versions `MATCH` does, and there is a third
     value: whether there is such a row in any version, to tell 412 from 404.
     """
+    change = change.where(*known)
     if not matched:
         written = _written(layout, change)
         return select(_json(layout, written), written.c[_TAG])
     written = _written(layout, change.where(is_match()))
     one: ColumnElement[int] = literal_column("1")
-    there = select(one).where(is_key(layout), *is_readable(layout))
-    asked = select(there.exists().label("there")).subquery("__asked")
-    return select(_json(layout, written), written.c[_TAG], asked.c.there).select_from(
+    there = select(one).select_from(layout.table).where(*known).exists()
+    asked = select(there.label("there")).subquery("__asked")
+    # No row at all would have a JSON as well, made of nulls; its tag is none.
+    row = case((written.c[_TAG].is_not(None), _json(layout, written)))
+    return select(row, written.c[_TAG], asked.c.there).select_from(
         asked.outerjoin(written, true())
     )
 
