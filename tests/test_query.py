@@ -213,6 +213,7 @@ async def test_a_cursor_that_is_none_is_refused(client, cursor):
         ("tax__isnull=x", "tax__isnull", "boolean"),
         ("created_at__gt=2020-01-01T00:00:00", "created_at__gt", "timezone"),
         ("created_at=yesterday", "created_at", "datetime"),
+        ("created_at=0001-01-01T00:00:00%2B14:00", "created_at", "outside of"),
         ("sort=id2", "sort", "cannot sort by 'id2'"),
         ("sort=price,-price", "sort", "twice"),
         ("sort=price:up", "sort", ":up"),
@@ -283,6 +284,14 @@ def test_a_filter_on_an_unknown_field_is_refused():
         filters = ("colour",)
 
     with pytest.raises(Misconfigured, match="filters names colour"):
+        Wrong(Database("postgresql:///x"))
+
+
+def test_a_soft_delete_by_an_unknown_field_is_refused():
+    class Wrong(Queried):
+        soft_delete = "gone"
+
+    with pytest.raises(Misconfigured, match="soft_delete names gone"):
         Wrong(Database("postgresql:///x"))
 
 

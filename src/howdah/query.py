@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AwareDatetime, BeforeValidator, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    TypeAdapter,
+    ValidationError,
+)
 
 from howdah.errors import FieldError, InvalidQuery
 
@@ -286,10 +292,18 @@ def _readers(field: Field) -> Iterable[_Reader]:
 def _precise(annotation: Any) -> Any:
     """Return a type that takes only what PostgreSQL understands in the same way."""
     if annotation is dt.datetime:
-        return AwareDatetime
+        return Annotated[AwareDatetime, AfterValidator(_in_utc)]
     if annotation is int:
         return Annotated[int, BeforeValidator(_whole)]
     return annotation
+
+
+def _in_utc(value: dt.datetime) -> dt.datetime:
+    """Refuse a moment at an end of time that is beyond it in UTC, where drivers go."""
+    try:
+        return value.astimezone(dt.UTC)
+    except OverflowError:
+        raise ValueError("is outside of the years 1 to 9999 in UTC") from None
 
 
 _WHOLE = re.compile(r"-?[0-9]+\Z", re.ASCII)

@@ -63,12 +63,13 @@ def read_layout(cls: type[Declaration]) -> Layout:
         for name, info in cls.read_schema.model_fields.items()
     }
     found = _columns(cls, cls.read_schema.__name__, shown.values(), fields)
+    mark = (cls.soft_delete,) if cls.soft_delete else ()
     return Layout(
         table=cls.model.__table__,
         columns=dict(zip(shown, found, strict=True)),
         fields=fields,
         search=_columns(cls, "search", cls.search, fields),
-        soft_delete=fields[cls.soft_delete] if cls.soft_delete else None,
+        soft_delete=next(iter(_columns(cls, "soft_delete", mark, fields)), None),
         filters={name: _target(cls, name, fields) for name in cls.filters},
     )
 
