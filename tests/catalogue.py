@@ -7,7 +7,7 @@ from datetime import datetime
 import httpx
 from fastapi import FastAPI
 from pydantic import BaseModel
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field, Relationship, SQLModel
 
 from howdah import (
     Database,
@@ -54,6 +54,8 @@ class Item(ItemBase, TimestampFields, SoftDeleteFields, table=True):
     __tablename__ = "items"
 
     id: int | None = Field(default=None, primary_key=True)
+
+    category: Category | None = Relationship()
 
 
 class ItemCreate(ItemBase):

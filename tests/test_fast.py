@@ -35,13 +35,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from howdah import Database
-from howdah.errors import Duplicate, Invalid, Misconfigured, NotFound
+from howdah.errors import Duplicate, Invalid, Misconfigured, NotFound, StaleVersion
 from howdah.events import StatementFinished
 from howdah.fast import FastStore, Plan
-from howdah.paging import OffsetPage
-from howdah.query import Query
+from howdah.paging import KeysetPage, OffsetPage, Slice
+from howdah.query import Filter, Query, Sort
 from howdah.settings import Pool
-from howdah.statements import Layout
+from howdah.statements import Layout, Target
+from howdah.store import Row
 
 pytestmark = pytest.mark.anyio
 
@@ -108,8 +109,12 @@ AWKWARD = Table(
     Column("select", Text),
     Column("MixedCase", Text, key="mixed"),
     Column("given", Text),
-    Column("r", Text),
-    Column("w", Text),
+    Column("row", Text),
+    Column("position", Text),
+    Column("number", Text),
+    Column("found", Text),
+    Column("there", Text),
+    Column("tag", Text),
     Column("per%cent", Text, key="percent"),
     schema="Other Schema",
 )
@@ -126,6 +131,10 @@ def layout(table: Table, *shown: str, **options) -> Layout:
     fields = {column.key: column for column in table.columns}
     columns = {name: fields[name] for name in shown or fields}
     return Layout(table=table, columns=columns, fields=fields, **options)
+
+
+def read(answer: Row | Slice):
+    return json.loads(answer.body)
 
 
 @pytest.fixture(scope="module")
@@ -194,13 +203,13 @@ async def test_a_value_of_any_type_goes_in_and_comes_out(make, name):
     things = make(THINGS, "id", name)
     value, shown = VALUES.get(name, (["a", "b"], ["a", "b"]))
 
-    created = json.loads((await things.create({name: value})).body)
+    created = read(await things.create({name: value}))
 
     assert created == {"id": 1, name: shown}
-    assert json.loads(await things.get(1)) == created
-    assert json.loads(await things.list(Query(), OffsetPage())) == [created]
-    assert json.loads(await things.update(1, {name: None})) == {"id": 1, name: None}
-    assert json.loads(await things.update(1, {name: value})) == created
+    assert read(await things.get(1)) == created
+    assert read(await things.list(Query(), OffsetPage())) == [created]
+    assert read(await things.update(1, {name: None})) == {"id": 1, name: None}
+    assert read(await things.update(1, {name: value})) == created
 
 
 @pytest.mark.parametrize("name", VALUES)
@@ -228,7 +237,7 @@ async def test_numbers_inside_json_stay_numbers(make):
     things = make(THINGS, "id", "meta")
     value = {"price": Decimal("1.50"), "moment": datetime(2024, 1, 1, tzinfo=UTC)}
 
-    created = json.loads((await things.create({"meta": value})).body)
+    created = read(await things.create({"meta": value}))
 
     assert created["meta"] == {"price": 1.5, "moment": "2024-01-01T00:00:00Z"}
 
@@ -263,7 +272,7 @@ async def test_a_number_that_is_too_large_names_its_field_and_row(make, name):
 async def test_defaults_of_every_kind_are_filled_in(make):
     store = make(DEFAULTED)
 
-    row = json.loads((await store.create({"name": "a"})).body)
+    row = read(await store.create({"name": "a"}))
 
     assert UUID(row["id"]).version == 4
     assert len(row["called"]) == 32
@@ -275,7 +284,7 @@ async def test_defaults_of_every_kind_are_filled_in(make):
         "touched": None,
         "changed": None,
     }
-    given = json.loads((await store.create({"name": "b", "scalar": 1})).body)
+    given = read(await store.create({"name": "b", "scalar": 1}))
     assert given["scalar"] == 1
 
 
@@ -294,7 +303,7 @@ async def test_an_update_fills_in_what_updates_are_for(make):
     store = make(DEFAULTED)
     key = (await store.create({"name": "a"})).key
 
-    row = json.loads(await store.update(key, {"name": "b"}))
+    row = read(await store.update(key, {"name": "b"}))
 
     assert (row["name"], row["touched"], row["counted"]) == ("b", 9, "again")
     assert row["changed"] is not None
@@ -305,7 +314,7 @@ async def test_a_key_may_be_a_uuid(make):
     created = await store.create({"name": "a"})
 
     assert isinstance(created.key, UUID)
-    assert json.loads(await store.get(created.key))["name"] == "a"
+    assert read(await store.get(created.key))["name"] == "a"
     with pytest.raises(NotFound):
         await store.get(UUID(int=1))
 
@@ -332,8 +341,8 @@ async def test_a_row_with_a_moment_of_deletion_is_gone(make):
         await store.update("a/ä", {"name": "y"})
     with pytest.raises(NotFound):
         await store.delete("a/ä", hard=False)
-    assert json.loads(await store.list(Query(), OffsetPage())) == []
-    shown = json.loads(await store.list(Query(active_only=False), OffsetPage()))
+    assert read(await store.list(Query(), OffsetPage())) == []
+    shown = read(await store.list(Query(active_only=False), OffsetPage()))
     assert shown[0]["deleted_at"] is not None
     await store.delete("a/ä", hard=True)
     assert await store.count(Query(active_only=False)) == 0
@@ -345,21 +354,41 @@ async def test_columns_may_have_any_name(make):
     names = [column.key for column in AWKWARD.columns if column.key != "id"]
     values = {name: 5 if name in {"limit", "skip"} else f"{name}!" for name in names}
 
-    created = json.loads((await store.create(values)).body)
+    created = read(await store.create(values))
 
     assert created == {"id": 1, **values}
-    assert json.loads(await store.get(1)) == created
+    assert read(await store.get(1)) == created
     rows = json.loads(await store.create_many([values, values]))
     assert rows == [{"id": n, **values} for n in (2, 3)]
     for name in names:
-        changed = json.loads(await store.update(1, {name: values[name]}))
+        changed = read(await store.update(1, {name: values[name]}))
         touched = values["key"] if name == "key" else "touched"
         assert changed == {"id": 1, **values, "key": touched}
     page = await store.list(Query(search="search!"), OffsetPage(skip=1, limit=1))
-    assert [row["id"] for row in json.loads(page)] == [2]
+    assert [row["id"] for row in read(page)] == [2]
     assert await store.count(Query(search="search!")) == 3
     await store.delete(1, hard=False)
     assert await store.count(Query()) == 2
+
+
+@pytest.mark.parametrize("name", [c.key for c in AWKWARD.columns if c.key != "id"])
+async def test_pages_and_tags_take_columns_of_any_name(make, name):
+    store = make(AWKWARD, filters={name: Target(column=AWKWARD.c[name])})
+    low, high = (1, 2) if name in {"limit", "skip"} else ("a", "b")
+    await store.create_many([{name: low}, {name: None}, {name: high}])
+    found = Filter(field=name, operator="in", value=(low, high))
+    query = Query(filters=(found,), sort=(Sort(field=name),), count="exact")
+
+    first = await store.list(query, KeysetPage(limit=1))
+    place = tuple(json.loads(first.last))
+    second = await store.list(query, KeysetPage(limit=1, position=place))
+
+    assert [row["id"] for row in read(first) + read(second)] == [1, 3]
+    assert (first.more, second.more, second.total) == (True, False, 2)
+    tag = (await store.get(1)).tag
+    assert read(await store.update(1, {name: high}, match=(tag,)))[name] == high
+    with pytest.raises(StaleVersion):
+        await store.update(1, {name: low}, match=(tag,))
 
 
 async def test_a_shape_is_compiled_once(make, compiled):
@@ -452,7 +481,7 @@ async def test_a_default_may_ask_for_the_other_values(db):
         await connection.run_sync(table.create)
     store = FastStore(db, layout(table), model="Asking")
 
-    one = json.loads((await store.create({"name": "a"})).body)
+    one = read(await store.create({"name": "a"}))
     many = json.loads(await store.create_many([{"name": "b"}, {"name": "c"}]))
 
     assert [row["slug"] for row in (one, *many)] == ["aa", "bb", "cc"]

@@ -10,8 +10,15 @@ from sqlalchemy.dialects import postgresql
 
 from howdah import statements
 from howdah.errors import Misconfigured
+from howdah.paging import KeysetPage, OffsetPage
 from howdah.query import Query
-from howdah.statements import Layout, like_pattern
+from howdah.statements import (
+    KEY,
+    MATCH,
+    Layout,
+    filter_values,
+    position_name,
+)
 
 
 class Size(enum.Enum):
@@ -27,6 +34,9 @@ NOTES = Table(
 )
 
 
+SEARCHED = Query(search="x")
+
+
 def layout(table: Table = NOTES, **options) -> Layout:
     fields = {column.key: column for column in table.columns}
     return Layout(table=table, columns=fields, fields=fields, **options)
@@ -39,17 +49,25 @@ def compiled(statement):
 @pytest.mark.parametrize(
     ("statement", "parameters"),
     [
-        (statements.get(layout()), {Layout.KEY}),
-        (statements.list_rows(layout(), Query()), {"limit", "skip"}),
+        (statements.get(layout()), {KEY}),
+        (statements.list_rows(layout(), Query(), OffsetPage()), {"limit", "skip"}),
+        (statements.list_rows(layout(), Query(), KeysetPage()), {"limit"}),
         (
-            statements.list_rows(layout(search=(NOTES.c.title,)), Query(search="x")),
-            {"limit", "skip", "search"},
+            statements.list_rows(layout(), Query(), KeysetPage(position=(1,))),
+            {"limit", position_name(0)},
+        ),
+        (
+            statements.list_rows(
+                layout(search=(NOTES.c.title,)), SEARCHED, KeysetPage()
+            ),
+            {"limit", *filter_values(SEARCHED)},
         ),
         (statements.count(layout(), Query()), set()),
         (statements.create(layout(), ["title"]), {"v_title"}),
         (statements.create_many(layout(), ["title"]), {"v_title"}),
-        (statements.update_row(layout(), ["title"]), {Layout.KEY, "v_title"}),
-        (statements.hard_delete(layout()), {Layout.KEY}),
+        (statements.update_row(layout(), ["title"]), {KEY, "v_title"}),
+        (statements.hard_delete(layout()), {KEY}),
+        (statements.hard_delete(layout(), matched=True), {KEY, MATCH}),
     ],
 )
 def test_a_statement_asks_for_its_parameters_and_no_others(statement, parameters):
@@ -62,7 +80,7 @@ def test_the_value_of_an_enum_is_quoted():
 
 @given(st.text())
 def test_a_pattern_finds_its_own_text_alone(words):
-    pattern = like_pattern(words)
+    (pattern,) = filter_values(Query(search=words)).values()
 
     plain, rest = "", iter(pattern[1:-1])
     for character in rest:

@@ -10,6 +10,7 @@
     │   ├── MissingReference        missing_reference   409
     │   ├── StillReferenced         still_referenced    409
     │   └── StaleVersion            stale               412
+    ├── PreconditionRequired        precondition_required 428
     ├── Unavailable                 unavailable         503
     │   ├── PoolExhausted           unavailable         503
     │   ├── Timeout                 timeout             503
@@ -39,6 +40,7 @@ __all__ = (
     "MissingReference",
     "NotFound",
     "PoolExhausted",
+    "PreconditionRequired",
     "ReadOnly",
     "StaleVersion",
     "StillReferenced",
@@ -168,6 +170,13 @@ class StaleVersion(Conflict):
 
     code = "stale"
     status = 412
+
+
+class PreconditionRequired(HowdahError):
+    """The change has to say which version of the row it is meant for: send If-Match."""
+
+    code = "precondition_required"
+    status = 428
 
 
 class Unavailable(HowdahError):

@@ -4,10 +4,12 @@ A request is one round trip on the fast lane. SQLAlchemy compiles and knows the 
 its machinery for each execution is left out.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache, partial
+from typing import Any, cast
 
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import ClauseElement, Column, Integer, SmallInteger
 from sqlalchemy.dialects import registry
 from sqlalchemy.types import BigInteger, TypeEngine
@@ -15,12 +17,27 @@ from sqlalchemy.types import BigInteger, TypeEngine
 from howdah import statements
 from howdah.database import Database
 from howdah.engine import json_text
-from howdah.errors import FieldError, HowdahError, Invalid, NotFound
-from howdah.models import constraint_fields
-from howdah.paging import OffsetPage
+from howdah.errors import (
+    FieldError,
+    HowdahError,
+    Invalid,
+    InvalidQuery,
+    NotFound,
+    StaleVersion,
+)
+from howdah.models import constraint_fields, python_type
+from howdah.paging import OffsetPage, Page, Slice
 from howdah.query import Query
-from howdah.statements import ColumnOfRows, Layout, like_pattern, value_name
-from howdah.store import Created
+from howdah.statements import (
+    KEY,
+    MATCH,
+    ColumnOfRows,
+    Layout,
+    filter_values,
+    position_name,
+    value_name,
+)
+from howdah.store import Match, Row
 
 __all__ = ("FastStore", "Plan")
 
@@ -72,31 +89,35 @@ class FastStore:
         self._largest_key = _largest(layout.key.type)
         self._defaults = _python_defaults(layout.fields)
 
-    async def get(self, key: Any) -> bytes:
+    async def get(self, key: Any) -> Row:
         """Return the row, or raise NotFound."""
         self._check(key)
         plan = self._plan("get", lambda: statements.get(self._layout))
-        return self._found(await self._read(plan, {Layout.KEY: key}), key)
+        return self._row(await self._read(plan, {KEY: key}), key)
 
-    async def list(self, query: Query, page: OffsetPage) -> bytes:
-        """Return a JSON list of rows, in the order of their keys."""
-        shape = ("list", query.active_only, query.search is None)
-        plan = self._plan(shape, lambda: statements.list_rows(self._layout, query))
-        values = {"limit": page.limit, "skip": page.skip, **_words(query)}
-        return _encoded(await self._read(plan, values))
+    async def list(self, query: Query, page: Page) -> Slice:
+        """Return a page of rows, in the query's order and then that of their keys."""
+        plan = self._plan(
+            ("list", query.shape, _page_shape(page)),
+            lambda: statements.list_rows(self._layout, query, page),
+        )
+        values = filter_values(query) | self._place(query, page)
+        body, first, last, more, total = await self._read(plan, values)
+        return Slice(body=body.encode(), first=first, last=last, more=more, total=total)
 
     async def count(self, query: Query) -> int:
         """Return how many rows there are."""
-        shape = ("count", query.active_only, query.search is None)
-        plan = self._plan(shape, lambda: statements.count(self._layout, query))
-        return int(await self._read(plan, _words(query)))
+        plan = self._plan(
+            ("count", query.shape), lambda: statements.count(self._layout, query)
+        )
+        return int((await self._read(plan, filter_values(query)))[0])
 
-    async def create(self, values: Mapping[str, Any]) -> Created:
+    async def create(self, values: Mapping[str, Any]) -> Row:
         """Insert a row."""
         shape = ("create", *values)
         plan = self._plan(shape, lambda: statements.create(self._layout, values))
-        row = await self._write(plan, _named(values))
-        return Created(row[0], _encoded(row[1]))
+        body, tag, key = await self._write(plan, _named(values))
+        return Row(body=body.encode(), tag=tag, key=key)
 
     async def create_many(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
         """Insert all rows or none; return them as a JSON list, in the order given."""
@@ -109,26 +130,62 @@ class FastStore:
             lambda: statements.create_many(self._layout, names),
         )
         columns = {value_name(name): [row[name] for row in rows] for name in names}
-        return _encoded((await self._write(plan, columns))[0])
+        body: str = (await self._write(plan, columns))[0]
+        return body.encode()
 
-    async def update(self, key: Any, values: Mapping[str, Any]) -> bytes:
-        """Change the fields given and no others; return the row or raise NotFound."""
+    async def update(
+        self, key: Any, values: Mapping[str, Any], *, match: Match = None
+    ) -> Row:
+        """Change the fields given and no others; return the row.
+
+        Raises NotFound, and StaleVersion for a row of another version than `match`.
+        """
         if not values:
-            return await self.get(key)
-        self._check(key)
-        shape = ("update", *values)
-        plan = self._plan(shape, lambda: statements.update_row(self._layout, values))
-        row = await self._write(plan, {Layout.KEY: key, **_named(values)})
-        return self._found(row and row[0], key)
+            return self._matched(await self.get(key), key, match)
+        build = partial(statements.update_row, self._layout, values)
+        return await self._change(("update", *values), build, key, match, values)
 
-    async def delete(self, key: Any, *, hard: bool) -> None:
-        """Mark the row as deleted, or remove it; raise NotFound where it is not."""
-        self._check(key)
+    async def delete(self, key: Any, *, hard: bool, match: Match = None) -> None:
+        """Mark the row as deleted, or remove it; raises as `update` does."""
         hard = hard or self._layout.soft_delete is None
         build = statements.hard_delete if hard else statements.soft_delete
-        plan = self._plan(("delete", hard), lambda: build(self._layout))
-        if await self._write(plan, {Layout.KEY: key}) is None:
+        shape = ("delete", hard)
+        await self._change(shape, partial(build, self._layout), key, match)
+
+    async def restore(self, key: Any, *, match: Match = None) -> Row:
+        """Take back the mark of deletion; raises as `update` does."""
+        build = partial(statements.restore, self._layout)
+        return await self._change(("restore",), build, key, match)
+
+    async def _change(
+        self,
+        shape: tuple[object, ...],
+        build: Callable[..., ClauseElement],
+        key: Any,
+        match: Match,
+        values: Mapping[str, Any] | None = None,
+    ) -> Row:
+        self._check(key)
+        matched = match is not None
+        plan = self._plan((*shape, matched), lambda: build(matched=matched))
+        given = {KEY: key, MATCH: match, **_named(values or {})}
+        row = await self._write(plan, given)
+        if matched and row[0] is None and row[2]:
+            raise self._stale(key)
+        return self._row(row, key)
+
+    def _matched(self, row: Row, key: Any, match: Match) -> Row:
+        if match is not None and row.tag not in match:
+            raise self._stale(key)
+        return row
+
+    def _stale(self, key: Any) -> StaleVersion:
+        return StaleVersion(f"{self._model} ID {key} has changed since it was read")
+
+    def _row(self, row: Any, key: Any) -> Row:
+        if row is None or row[0] is None:
             raise NotFound(model=self._model, key=key)
+        return Row(body=row[0].encode(), tag=row[1])
 
     def _plan(self, shape: object, build: Callable[[], ClauseElement]) -> Plan:
         plan = self._plans.get(shape)
@@ -149,7 +206,22 @@ class FastStore:
 
     async def _read(self, plan: Plan, values: Mapping[str, Any]) -> Any:
         lane = self._database.lane
-        return await lane.fetchval(plan.statement, plan.arguments(values), read=True)
+        return await lane.fetchrow(plan.statement, plan.arguments(values), read=True)
+
+    def _place(self, query: Query, page: Page) -> dict[str, Any]:
+        """Return the parameters of a page."""
+        values: dict[str, Any] = {"limit": page.limit}
+        if isinstance(page, OffsetPage):
+            return values | {"skip": page.skip}
+        if page.position is None:
+            return values
+        columns = statements.order_columns(self._layout, query)
+        if len(page.position) != len(columns):
+            raise InvalidQuery(_NO_CURSOR)
+        for number, column in enumerate(columns):
+            value = _restored(column, page.position[number])
+            values[position_name(number)] = value
+        return values
 
     async def _write(self, plan: Plan, values: Mapping[str, Any]) -> Any:
         lane = self._database.lane
@@ -171,22 +243,36 @@ class FastStore:
         if self._largest_key is not None and not _holds(self._largest_key, key):
             raise NotFound(model=self._model, key=key)
 
-    def _found(self, body: str | None, key: Any) -> bytes:
-        if body is None:
-            raise NotFound(model=self._model, key=key)
-        return body.encode()
-
 
 def _named(values: Mapping[str, Any]) -> dict[str, Any]:
     return {value_name(name): value for name, value in values.items()}
 
 
-def _words(query: Query) -> dict[str, str]:
-    return {} if query.search is None else {"search": like_pattern(query.search)}
+def _page_shape(page: Page) -> tuple[object, ...]:
+    if isinstance(page, OffsetPage):
+        return ("offset",)
+    nulls = page.position and tuple(value is None for value in page.position)
+    return ("keyset", page.direction, nulls)
 
 
-def _encoded(body: str) -> bytes:
-    return body.encode()
+_NO_CURSOR = "cursor: is none of ours; take it from a Link"
+
+
+def _restored(column: Column[Any], value: Any) -> Any:
+    """Return a value of a position as the column's Python type."""
+    if value is None:
+        return None
+    try:
+        kind = cast("Hashable", python_type(column.type))
+        return _adapter(kind).validate_python(value)
+    except ValidationError:
+        raise InvalidQuery(_NO_CURSOR) from None
+
+
+@cache
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+    adapter: TypeAdapter[Any] = TypeAdapter(cast("type[Any]", kind))
+    return adapter
 
 
 def _processor(type_: TypeEngine[Any]) -> Process | None:

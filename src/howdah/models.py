@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlmodel import Field, SQLModel
 
 from howdah.errors import Misconfigured
@@ -41,6 +42,8 @@ __all__ = (
     "constraint_fields",
     "declared_model",
     "mapped_columns",
+    "python_type",
+    "relationships",
 )
 
 Money = Annotated[
@@ -130,6 +133,21 @@ def mapped_columns(model: type[Any]) -> dict[str, Column[Any]]:
         for attribute in mapper.column_attrs
         if isinstance(attribute.columns[0], Column)
     }
+
+
+def relationships(model: type[Any]) -> dict[str, type[Any]]:
+    """Return the models that a mapped class's relations lead to, by their names."""
+    mapper = sqlalchemy.inspect(model)
+    return {
+        name: relation.mapper.class_ for name, relation in mapper.relationships.items()
+    }
+
+
+def python_type(type_: TypeEngine[Any]) -> type[Any]:
+    """Return the Python type of a column type's values; a decorated type is its own."""
+    while isinstance(type_, TypeDecorator):
+        type_ = type_.impl_instance
+    return type_.python_type
 
 
 def constraint_fields(name: str | None, tables: Iterable[Table]) -> tuple[str, ...]:

@@ -8,40 +8,53 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from howdah.paging import OffsetPage
+from howdah.paging import Page, Slice
 from howdah.query import Query
 
-__all__ = ("Created", "Store")
+__all__ = ("Match", "Row", "Store")
 
 
-@dataclass(frozen=True, slots=True)
-class Created:
-    """A new row: its key, and its JSON."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A row: its JSON, the tag of its version, and the key where it is new."""
 
-    key: Any
     body: bytes
+    tag: str
+    key: Any = None
+
+
+Match = tuple[str, ...] | None
+"""The versions that a change is meant for; None stands for any."""
 
 
 class Store(Protocol):
     """Rows of one resource. Each method is one statement, and its own transaction."""
 
-    async def get(self, key: Any) -> bytes:
+    async def get(self, key: Any) -> Row:
         """Return the row, or raise NotFound."""
 
-    async def list(self, query: Query, page: OffsetPage) -> bytes:
-        """Return a JSON list of rows, in the order of their keys."""
+    async def list(self, query: Query, page: Page) -> Slice:
+        """Return a page of rows, in the query's order and then that of their keys."""
 
     async def count(self, query: Query) -> int:
         """Return how many rows there are."""
 
-    async def create(self, values: Mapping[str, Any]) -> Created:
+    async def create(self, values: Mapping[str, Any]) -> Row:
         """Insert a row."""
 
     async def create_many(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
         """Insert all rows or none; return them as a JSON list, in the order given."""
 
-    async def update(self, key: Any, values: Mapping[str, Any]) -> bytes:
-        """Change the fields given and no others; return the row or raise NotFound."""
+    async def update(
+        self, key: Any, values: Mapping[str, Any], *, match: Match = None
+    ) -> Row:
+        """Change the fields given and no others; return the row.
 
-    async def delete(self, key: Any, *, hard: bool) -> None:
-        """Mark the row as deleted, or remove it; raise NotFound where it is not."""
+        Raises NotFound, and StaleVersion for a row of another version than `match`.
+        """
+
+    async def delete(self, key: Any, *, hard: bool, match: Match = None) -> None:
+        """Mark the row as deleted, or remove it; raises as `update` does."""
+
+    async def restore(self, key: Any, *, match: Match = None) -> Row:
+        """Take back the mark of deletion; raises as `update` does."""

@@ -1,7 +1,7 @@
 """One request of a resource is one round trip, counted on the wire."""
 
 import pytest
-from catalogue import NOTEBOOK, client_of
+from catalogue import NOTEBOOK, Items, client_of
 from relay import relaying
 from shop import create_shop, make_shop
 
@@ -18,10 +18,17 @@ async def relay(database_url):
         yield relay
 
 
+class Queried(Items):
+    filters = ("name", "price", "category__name")
+    sort = ("price", "tax")
+
+
 @pytest.fixture
 async def shop(relay):
     async with Database(relay.url, pool=Pool(size=2)) as db:
-        yield make_shop(db)
+        shop = make_shop(db)
+        shop.include_router(Queried(db).router(prefix="/queried"))
+        yield shop
 
 
 @pytest.fixture
@@ -33,6 +40,10 @@ async def client(shop):
 
 def rows(count):
     return [{**NOTEBOOK, "name": f"Item {number}"} for number in range(count)]
+
+
+FILTERS = "price__gt=1&name__contains=Item&price__in=1500000&price__in=5"
+ASKED = f"{FILTERS}&sort=-price,tax&limit=3&count=exact"
 
 
 @pytest.mark.parametrize(
@@ -50,6 +61,13 @@ def rows(count):
         pytest.param("POST", "/items/batch", rows(1000), 201, id="batch of 1000"),
         pytest.param("GET", "/items/999", None, 404, id="miss"),
         pytest.param("HEAD", "/items/1", None, 200, id="head"),
+        pytest.param("GET", f"/queried/?{ASKED}", None, 200, id="query"),
+        pytest.param("GET", f"/queried/count?{FILTERS}", None, 200, id="query's count"),
+        pytest.param(
+            "GET", f"/queried/search?q=Item&{ASKED}", None, 200, id="search and query"
+        ),
+        pytest.param("POST", "/items/1/restore", None, 200, id="restore"),
+        pytest.param("POST", "/items/999/restore", None, 404, id="restore of a miss"),
     ],
 )
 async def test_each_request_is_one_round_trip(
@@ -63,6 +81,58 @@ async def test_each_request_is_one_round_trip(
     assert response.status_code == status
     assert relay.said == "BES"
     assert relay.round_trips == 1
+
+
+@pytest.mark.parametrize("path", ["/queried/?", "/queried/search?q=Item&"])
+async def test_each_page_behind_a_cursor_is_one_round_trip(client, relay, path):
+    first = await client.get(f"{path}{ASKED}")
+    second = await client.get(first.links["next"]["url"])
+    relay.said = ""
+
+    third = await client.get(second.links["next"]["url"])
+
+    assert (third.status_code, third.headers["x-total-count"]) == (200, "10")
+    assert {row["id"] for row in third.json()} == {7, 8, 9}
+    assert relay.said == "BES"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        pytest.param("PUT", "/items/{}", {"price": 5}, id="update"),
+        pytest.param("PATCH", "/items/{}", {}, id="patch of nothing"),
+        pytest.param("POST", "/items/{}/restore", None, id="restore"),
+        pytest.param("DELETE", "/items/{}", None, id="delete"),
+        pytest.param("DELETE", "/items/{}?hard_delete=true", None, id="hard delete"),
+    ],
+)
+async def test_each_change_of_a_version_is_one_round_trip(
+    client, relay, method, path, body
+):
+    tag = (await client.get("/items/1")).headers["etag"]
+    await client.request(method, path.format(1), json=body, headers={"If-Match": tag})
+    tag = (await client.get("/items/2")).headers["etag"]
+    relay.said = ""
+
+    statuses = []
+    for match in ('"0"', tag):
+        response = await client.request(
+            method, path.format(2), json=body, headers={"If-Match": match}
+        )
+        statuses.append(response.status_code)
+
+    assert statuses == [412, 204 if method == "DELETE" else 200]
+    assert relay.said == "BES" * 2
+
+
+async def test_a_version_that_is_known_is_one_round_trip(client, relay):
+    tag = (await client.get("/items/1")).headers["etag"]
+    relay.said = ""
+
+    response = await client.get("/items/1", headers={"If-None-Match": tag})
+
+    assert response.status_code == 304
+    assert relay.said == "BES"
 
 
 @pytest.mark.parametrize("hard", ["false", "true"])

@@ -24,6 +24,8 @@ class Categories(Resource[Category]):
     update_schema = CategoryUpdate
     read_schema = CategoryResponse
     search = ("name",)
+    filters = ("id", "name", "description")
+    sort = filters
 
 
 router = Categories(db).router(prefix="/categories", tags=["categories"])

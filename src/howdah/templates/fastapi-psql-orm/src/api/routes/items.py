@@ -6,6 +6,18 @@ from howdah.settings import PageLimits
 from src.core.db import db
 from src.schemas.items import Item, ItemCreate, ItemResponse, ItemUpdate
 
+PUBLIC = (
+    "id",
+    "name",
+    "description",
+    "price",
+    "tax",
+    "is_active",
+    "created_at",
+    "updated_at",
+    "category_id",
+)
+
 
 class Items(Resource[Item]):
     create_schema = ItemCreate
@@ -13,6 +25,8 @@ class Items(Resource[Item]):
     read_schema = ItemResponse
     search = ("name", "description")
     soft_delete = "is_active"
+    filters = (*PUBLIC, "category__name")
+    sort = PUBLIC
     page = PageLimits(default=100, maximum=1000)
 
 

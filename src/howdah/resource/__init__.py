@@ -1,0 +1,43 @@
+"""A model behind HTTP: declared as attributes, served as plain FastAPI routes.
+
+    declaration.py  the class attributes -> what the floors below understand
+    rows.py         one method an action, over a Store; each may be overridden alone
+    wire.py         parameters, conditions and bodies in; answers and headers out
+    actions.py      the routes: paths, statuses, schemas
+
+What a row is and where it lives is the store's.
+"""
+
+from typing import Any, ClassVar, TypeVar
+
+from fastapi import APIRouter
+
+from howdah.resource.actions import actions
+from howdah.resource.rows import Rows
+from howdah.route import StrictRoute
+
+__all__ = ("Resource", "ResourceRoute")
+
+M = TypeVar("M")
+
+
+class ResourceRoute(StrictRoute):
+    """A route of a resource."""
+
+    resource: ClassVar["Resource[Any]"]
+
+
+class Resource(Rows[M]):
+    """The rows of one model: `class Items(Resource[Item])`, then `Items(db).router()`.
+
+    Only what is declared can be read or written.
+    """
+
+    def router(self, **options: Any) -> APIRouter:
+        """Return the routes; options are those of APIRouter: prefix, tags, ..."""
+        members = {"resource": self, "largest_body": self.body}
+        route_class = type("Route", (ResourceRoute,), members)
+        router = APIRouter(**{"route_class": route_class, **options})
+        for action in actions(self):
+            action.add_to(router)
+        return router

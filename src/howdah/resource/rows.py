@@ -1,0 +1,73 @@
+"""What is done with the rows of a declared model: one method an action, over a Store.
+
+Each may be overridden alone. No path, no status, no header.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel
+from sqlalchemy import ARRAY
+
+from howdah.database import Database
+from howdah.fast import FastStore
+from howdah.paging import Page, Slice
+from howdah.query import Query
+from howdah.resource.declaration import Declaration, read_language, read_layout
+from howdah.store import Match, Row, Store
+
+__all__ = ("Rows",)
+
+M = TypeVar("M")
+
+
+class Rows(Declaration, Generic[M]):
+    """The rows of one model, as a declaration shows them."""
+
+    def __init__(self, db: Database, *, store: Store | None = None) -> None:
+        layout = read_layout(type(self))
+        self.db = db
+        self.name: str = self.model.__name__
+        self.plural: str = layout.table.name
+        self.key = layout.key
+        self.language = read_language(type(self), layout)
+        self.store = store or FastStore(db, layout, model=self.name)
+        created = (layout.fields[name] for name in self.create_schema.model_fields)
+        # One array a column carries a batch, and arrays of arrays lose their edges.
+        self.takes_batches = not any(isinstance(c.type, ARRAY) for c in created)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name})"
+
+    async def get(self, key: Any) -> Row:
+        """Return one row, or raise NotFound."""
+        return await self.store.get(key)
+
+    async def list(self, query: Query, page: Page) -> Slice:
+        """Return a page of rows; searches come through here as well."""
+        return await self.store.list(query, page)
+
+    async def count(self, query: Query) -> int:
+        """Return how many rows a list of all pages would have."""
+        return await self.store.count(query)
+
+    async def create(self, values: BaseModel) -> Row:
+        """Insert a row."""
+        return await self.store.create(values.model_dump())
+
+    async def create_many(self, rows: Sequence[BaseModel]) -> bytes:
+        """Insert all rows or none; return their JSON in the order given."""
+        return await self.store.create_many([row.model_dump() for row in rows])
+
+    async def update(self, key: Any, values: BaseModel, *, match: Match = None) -> Row:
+        """Change the fields that were sent, and no others; see Store.update."""
+        sent = values.model_dump(exclude_unset=True)
+        return await self.store.update(key, sent, match=match)
+
+    async def delete(self, key: Any, *, hard: bool, match: Match = None) -> None:
+        """Mark the row as deleted, or remove it."""
+        await self.store.delete(key, hard=hard, match=match)
+
+    async def restore(self, key: Any, *, match: Match = None) -> Row:
+        """Take back the mark of deletion."""
+        return await self.store.restore(key, match=match)

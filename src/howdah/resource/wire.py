@@ -1,0 +1,198 @@
+"""What goes over the wire: parameters in, and answers with their headers out.
+
+ETags and conditions are those of RFC 9110; a list's links those of RFC 8288.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Annotated, Any
+
+from fastapi import Request, Response
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from howdah.errors import FieldError, InvalidQuery, PreconditionRequired
+from howdah.paging import OffsetPage, Page, Slice, links, read_page
+from howdah.query import nearest
+from howdah.resource.rows import Rows
+from howdah.store import Match, Row
+
+__all__ = (
+    "IF_MATCH",
+    "Whole",
+    "answer_page",
+    "etag",
+    "filter_parameters",
+    "grouped",
+    "json_answer",
+    "page_parameters",
+    "read_match",
+    "strict",
+    "tagged_answer",
+)
+
+
+async def answer_page(
+    resource: Rows[Any], request: Request, *, search: str | None = None
+) -> Response:
+    """Answer a list or a search: the page, its links, the total where it is asked."""
+    pairs = request.query_params.multi_items()
+    own = {"limit", "skip", "cursor", *({"q"} if search is not None else ())}
+    given = grouped(resource, pairs, own)
+    query = resource.language.read(given, search=search)
+    if resource.envelope and query.count is None:
+        query = replace(query, count="exact")
+    page = read_page(given, resource.page, query)
+    found = await resource.list(query, page)
+    headers = {}
+    if link := links(request.url.path, pairs, page, found, query):
+        headers["Link"] = link
+    if found.total is not None:
+        headers["X-Total-Count"] = str(found.total)
+    body = _enveloped(page, found) if resource.envelope else found.body
+    return json_answer(body, headers=headers)
+
+
+def grouped(
+    resource: Rows[Any], pairs: Iterable[tuple[str, str]], own: set[str]
+) -> dict[str, list[str]]:
+    """Return the parameters by name; raise InvalidQuery where one is not known."""
+    known = own.union(resource.language.names)
+    given: dict[str, list[str]] = {}
+    for name, text in pairs:
+        given.setdefault(name, []).append(text)
+    faults = tuple(
+        FieldError(
+            field=name,
+            code=InvalidQuery.code,
+            message=f"is no parameter here{nearest(name, known)}",
+        )
+        for name in given
+        if name not in known
+    )
+    if faults:
+        raise InvalidQuery(errors=faults)
+    return given
+
+
+def _enveloped(page: Page, found: Slice) -> bytes:
+    skip = page.skip if isinstance(page, OffsetPage) else 0
+    total = found.total or 0
+    counts = b',"total":%d,"skip":%d,"limit":%d}' % (total, skip, page.limit)
+    return b'{"items":' + found.body + counts
+
+
+IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "The ETag of the version that the change is meant for",
+}
+# A list of entity tags: https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3
+_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
+
+
+def read_match(resource: Rows[Any], request: Request) -> Match:
+    """Return the versions that If-Match names; weak tags never match (RFC 9110)."""
+    given = _header(request, "if-match")
+    if given is None and resource.require_match:
+        raise PreconditionRequired
+    if given is None or given == "*":
+        return None
+    return tuple(tag for weak, tag in _TAG.findall(given) if not weak)
+
+
+def tagged_answer(row: Row, request: Request | None = None) -> Response:
+    """Answer a row with its ETag; 304 where the request to read it knows the version.
+
+    There is no request where the row has just been changed.
+    """
+    headers = {"ETag": etag(row)}
+    if request is not None and _knows(request, row):
+        return Response(status_code=304, headers=headers)
+    return json_answer(row.body, headers=headers)
+
+
+def etag(row: Row) -> str:
+    """Return the tag of a row's version as headers have it."""
+    return f'"{row.tag}"'
+
+
+def _knows(request: Request, row: Row) -> bool:
+    given = _header(request, "if-none-match")
+    if given is None or given == "*":
+        return given is not None
+    return row.tag in {tag for _, tag in _TAG.findall(given)}
+
+
+def _header(request: Request, name: str) -> str | None:
+    """Return a header that is a list; sent in several lines it is one list still."""
+    lines = request.headers.getlist(name)
+    return ", ".join(lines).strip() if lines else None
+
+
+_WHOLE = re.compile(r"-?[0-9]+\Z", re.ASCII)
+
+
+def strict(schema: type[BaseModel]) -> type[BaseModel]:
+    """Return the schema so that it refuses fields it does not know.
+
+    A schema that says itself what becomes of them is left as it is.
+    """
+    if "extra" in schema.model_config:
+        return schema
+    config = ConfigDict(extra="forbid")
+    namespace = {"model_config": config, "__module__": schema.__module__}
+    return type(schema.__name__, (schema,), {**namespace, "__doc__": schema.__doc__})
+
+
+def _whole(value: object) -> object:
+    """Refuse what `int` would take as well: `1_0`, ` 1`, `1.0`."""
+    if isinstance(value, str) and not _WHOLE.match(value):
+        raise ValueError("has to be a whole number, digits only")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+
+
+def page_parameters(resource: Rows[Any]) -> list[dict[str, Any]]:
+    """Return what OpenAPI says of a list's parameters."""
+    limits = resource.page
+    limit = {"minimum": 1, "maximum": limits.maximum, "default": limits.default}
+    return [
+        *resource.language.parameters(),
+        _described("skip", "Rows to pass over", minimum=0, maximum=limits.skip),
+        _described("limit", "Most rows to give", **limit),
+        {
+            "name": "cursor",
+            "in": "query",
+            "required": False,
+            "schema": {"type": "string"},
+            "description": "Where to go on, as a Link of an answer says",
+        },
+    ]
+
+
+def filter_parameters(resource: Rows[Any]) -> list[dict[str, Any]]:
+    """Return what OpenAPI says of the parameters of a count."""
+    described = resource.language.parameters()
+    return [each for each in described if each["name"] not in {"sort", "count"}]
+
+
+def _described(name: str, description: str, **bounds: int) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "schema": {"type": "integer", **bounds},
+        "description": description,
+    }
+
+
+def json_answer(
+    body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Answer JSON that is bytes already."""
+    return Response(body, status, headers, media_type="application/json")

@@ -1,0 +1,49 @@
+"""What is asked, as SQLAlchemy Core statements with named parameters. Pure.
+
+Every statement is one round trip and returns the JSON that goes to the client. No
+value stands in any of them: a statement depends on the shape of a request alone, so
+it can be compiled once (`fast`) and filled in for ever.
+
+    layout.py      what a resource shows of a table
+    shown.py       columns and rows as the JSON that schemas describe
+    conditions.py  filters and search -> WHERE
+    order.py       sort and position -> ORDER BY and what lies behind a position
+    reading.py     get, list, count
+    writing.py     create, update, delete, restore
+"""
+
+from howdah.statements.conditions import filter_name, filter_values
+from howdah.statements.layout import KEY, MATCH, ColumnOfRows, Layout, Target
+from howdah.statements.order import order_columns, position_name
+from howdah.statements.reading import count, get, list_rows
+from howdah.statements.writing import (
+    create,
+    create_many,
+    hard_delete,
+    restore,
+    soft_delete,
+    update_row,
+    value_name,
+)
+
+__all__ = (
+    "KEY",
+    "MATCH",
+    "ColumnOfRows",
+    "Layout",
+    "Target",
+    "count",
+    "create",
+    "create_many",
+    "filter_name",
+    "filter_values",
+    "get",
+    "hard_delete",
+    "list_rows",
+    "order_columns",
+    "position_name",
+    "restore",
+    "soft_delete",
+    "update_row",
+    "value_name",
+)

@@ -1,0 +1,129 @@
+"""Filters and search into WHERE, and their values into parameters."""
+
+import operator
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import Column, ColumnElement, Text, all_, any_, bindparam, or_
+
+from howdah.query import Filter, Query
+from howdah.statements.layout import ColumnOfRows, Layout, Target, active
+
+__all__ = ("conditions", "filter_name", "filter_values")
+
+SEARCH = "__search"
+
+
+def conditions(layout: Layout, query: Query) -> list[ColumnElement[bool]]:
+    """Return what a row has to meet; its values are those of `filter_values`."""
+    found = list(active(layout)) if query.active_only else []
+    found += [
+        _condition(layout.filters[filter_.field], filter_, filter_name(number))
+        for number, filter_ in enumerate(query.filters)
+    ]
+    if query.search is not None:
+        pattern = bindparam(SEARCH, type_=Text)
+        found.append(or_(*(column.ilike(pattern) for column in layout.search)))
+    return found
+
+
+def filter_values(query: Query) -> dict[str, Any]:
+    """Return the parameters of a query's filters and search."""
+    values: dict[str, Any] = {}
+    for number, filter_ in enumerate(query.filters):
+        values.update(_values(filter_, filter_name(number)))
+    if query.search is not None:
+        values[SEARCH] = _pattern("contains", query.search)
+    return values
+
+
+def filter_name(number: int) -> str:
+    """Return the name of the parameter of a query's filter, counted from 0."""
+    return f"__filter_{number}"
+
+
+def _values(filter_: Filter, name: str) -> Mapping[str, Any]:
+    value = filter_.value
+    if filter_.operator == "isnull":
+        return {}
+    if filter_.operator == "between":
+        return {f"{name}_low": value[0], f"{name}_high": value[1]}
+    if filter_.operator in _LIKE:
+        return {name: _pattern(filter_.operator, value)}
+    return {name: value}
+
+
+_PATTERNS = {"contains": "%{}%", "startswith": "{}%", "endswith": "%{}"}
+_LIKE = {*_PATTERNS, *(f"i{name}" for name in _PATTERNS)}
+
+
+def _pattern(name: str, text: str) -> str:
+    r"""Return a LIKE pattern in which `%`, `_` and `\` of the text are plain."""
+    for special in ("\\", "%", "_"):
+        text = text.replace(special, f"\\{special}")
+    return _PATTERNS[name.removeprefix("i")].format(text)
+
+
+_Condition = Callable[[Column[Any], object, str], Any]
+
+
+def _condition(target: Target, filter_: Filter, name: str) -> ColumnElement[bool]:
+    compare = _CONDITIONS[filter_.operator]
+    compared: ColumnElement[bool] = compare(target.column, filter_.value, name)
+    if target.via is None:
+        return compared
+    relation: Any = target.via
+    reach: Callable[[Any], ColumnElement[bool]] = (
+        relation.any if relation.property.uselist else relation.has
+    )
+    return reach(compared)
+
+
+def _compared(compare: Callable[[Any, Any], Any]) -> _Condition:
+    def condition(column: Column[Any], _value: object, name: str) -> Any:
+        return compare(column, bindparam(name, type_=column.type))
+
+    return condition
+
+
+def _like(column: Column[Any], _value: object, name: str) -> Any:
+    return column.like(bindparam(name, type_=Text))
+
+
+def _ilike(column: Column[Any], _value: object, name: str) -> Any:
+    return column.ilike(bindparam(name, type_=Text))
+
+
+def _is_null(column: Column[Any], value: object, _name: str) -> Any:
+    return column.is_(None) if value else column.is_not(None)
+
+
+def _in(column: Column[Any], _value: object, name: str) -> Any:
+    return column == any_(bindparam(name, type_=ColumnOfRows(column.type)))
+
+
+def _not_in(column: Column[Any], _value: object, name: str) -> Any:
+    return column != all_(bindparam(name, type_=ColumnOfRows(column.type)))
+
+
+def _between(column: Column[Any], _value: object, name: str) -> Any:
+    low, high = (
+        bindparam(f"{name}_{end}", type_=column.type) for end in ("low", "high")
+    )
+    return column.between(low, high)
+
+
+_CONDITIONS: Mapping[str, _Condition] = {
+    "eq": _compared(operator.eq),
+    "ne": _compared(operator.ne),
+    "lt": _compared(operator.lt),
+    "lte": _compared(operator.le),
+    "gt": _compared(operator.gt),
+    "gte": _compared(operator.ge),
+    "in": _in,
+    "not_in": _not_in,
+    "isnull": _is_null,
+    "between": _between,
+    **dict.fromkeys(_PATTERNS, _like),
+    **{f"i{name}": _ilike for name in _PATTERNS},
+}

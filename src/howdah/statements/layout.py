@@ -1,0 +1,129 @@
+"""What a resource shows of a table, and how its rows are known. No statement yet."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    Column,
+    ColumnElement,
+    Interval,
+    String,
+    Table,
+    Text,
+    any_,
+    bindparam,
+    cast,
+    literal_column,
+)
+from sqlalchemy.types import Enum, TypeDecorator, TypeEngine
+
+from howdah.errors import Misconfigured
+
+__all__ = (
+    "KEY",
+    "MATCH",
+    "ColumnOfRows",
+    "Layout",
+    "Target",
+    "active",
+    "is_key",
+    "is_match",
+    "is_readable",
+    "tag",
+)
+
+KEY = "__key"
+"""The name of the parameter that a row's key has; no column is called so."""
+MATCH = "__match"
+"""The name of the parameter for the versions that a change is meant for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Layout:
+    """What a resource shows of a table, and how its rows are known and deleted."""
+
+    table: Table
+    columns: Mapping[str, Column[Any]]
+    """The columns that are read, by the name that they have in JSON, in its order."""
+    fields: Mapping[str, Column[Any]]
+    """All columns, by the name of the model's attribute; values are given by it."""
+    search: tuple[Column[Any], ...] = ()
+    soft_delete: Column[Any] | None = None
+    filters: Mapping[str, "Target"] = field(default_factory=dict)
+    """What filters reach, by their names."""
+
+    @property
+    def key(self) -> Column[Any]:
+        """The primary key, of one column."""
+        columns = list(self.table.primary_key.columns)
+        if len(columns) != 1:
+            raise Misconfigured(
+                f"table {self.table.name!r} has a primary key of {len(columns)} "
+                "columns; a resource needs a key of one column"
+            )
+        return columns[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Target:
+    """A column that a filter compares, perhaps of rows that a relation leads to."""
+
+    column: Column[Any]
+    via: Any = None
+
+
+class ColumnOfRows(ARRAY[Any]):
+    """The values of one column for many rows, as an array parameter."""
+
+    def __init__(self, column_type: TypeEngine[Any]) -> None:
+        super().__init__(_element_type(column_type))
+        self.column_type = column_type
+        """What turns a single value into what the driver takes."""
+
+
+def is_key(layout: Layout) -> ColumnElement[bool]:
+    """Return the condition of the row with `KEY`."""
+    return layout.key == bindparam(KEY, type_=layout.key.type)
+
+
+def active(layout: Layout) -> Iterable[ColumnElement[bool]]:
+    """Yield what leaves deleted rows out."""
+    column = layout.soft_delete
+    if column is not None:
+        yield column if isinstance(column.type, Boolean) else column.is_(None)
+
+
+def is_readable(layout: Layout) -> Iterable[ColumnElement[bool]]:
+    """Yield what keeps a deleted row from being found by its key.
+
+    An inactive row stays readable, to be seen and made active again; one with a
+    moment of deletion is gone.
+    """
+    column = layout.soft_delete
+    if column is not None and not isinstance(column.type, Boolean):
+        yield column.is_(None)
+
+
+def tag() -> ColumnElement[str]:
+    """Return what tells a row's versions apart: the transaction that wrote it."""
+    return cast(literal_column("xmin"), Text)
+
+
+def is_match() -> ColumnElement[bool]:
+    """Return the condition of rows in one of the versions `MATCH`."""
+    return tag() == any_(bindparam(MATCH, type_=ARRAY(Text)))
+
+
+def _element_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Return the type that a column has inside an array parameter."""
+    plain = type_
+    if isinstance(type_, TypeDecorator) and not isinstance(type_, Interval):
+        plain = type_.impl_instance
+    if isinstance(plain, String) and not isinstance(plain, Enum):
+        # The array is cast explicitly, and an explicit cast to VARCHAR(n) cuts the
+        # text off in silence; as TEXT it meets the column's own length, and fails.
+        return Text()
+    return plain

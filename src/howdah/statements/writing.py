@@ -1,0 +1,183 @@
+"""The statements that write: each its own transaction, each answering with JSON."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    CTE,
+    BindParameter,
+    Boolean,
+    ClauseElement,
+    Column,
+    ColumnElement,
+    Delete,
+    Insert,
+    Update,
+    bindparam,
+    case,
+    delete,
+    false,
+    func,
+    insert,
+    literal_column,
+    null,
+    select,
+    true,
+    update,
+)
+
+from howdah.errors import Misconfigured
+from howdah.statements.layout import (
+    ColumnOfRows,
+    Layout,
+    is_key,
+    is_match,
+    is_readable,
+    tag,
+)
+from howdah.statements.shown import json_list, json_of, shown
+
+__all__ = (
+    "create",
+    "create_many",
+    "hard_delete",
+    "restore",
+    "soft_delete",
+    "update_row",
+    "value_name",
+)
+
+
+def create(layout: Layout, names: Iterable[str]) -> ClauseElement:
+    """Insert a row from the `value_name` of each column: its JSON, tag and key."""
+    write = insert(layout.table).values(_values(layout, names))
+    written = _written(layout, write)
+    return select(_json(layout, written), written.c[_TAG], _key_of(layout, written))
+
+
+def create_many(layout: Layout, names: Sequence[str]) -> ClauseElement:
+    """Insert rows from one array a column; a JSON list in the order given."""
+    columns = [layout.fields[name] for name in names]
+    _refuse_arrays(columns)
+    arrays = [
+        bindparam(value_name(name), type_=ColumnOfRows(column.type))
+        for name, column in zip(names, columns, strict=True)
+    ]
+    given = (
+        func.unnest(*arrays)
+        .table_valued(*names, with_ordinality=_POSITION, name=_GIVEN)
+        .render_derived()
+    )
+    rows = select(*(given.c[name] for name in names)).order_by(given.c[_POSITION])
+    write = insert(layout.table).from_select(columns, rows)
+    return select(json_list(write.returning(*shown(layout)).cte(_WRITTEN)))
+
+
+def update_row(
+    layout: Layout, names: Iterable[str], *, matched: bool = False
+) -> ClauseElement:
+    """Change a row by `KEY` from the `value_name` of each column; see `_changed`."""
+    change = update(layout.table).values(_values(layout, names))
+    known = (is_key(layout), *is_readable(layout))
+    return _changed(layout, change, known, matched=matched)
+
+
+def soft_delete(layout: Layout, *, matched: bool = False) -> ClauseElement:
+    """Mark a row as deleted by `KEY`; see `_changed`."""
+    column = _mark(layout)
+    gone = false() if isinstance(column.type, Boolean) else func.now()
+    change = update(layout.table).values({column: gone})
+    known = (is_key(layout), *is_readable(layout))
+    return _changed(layout, change, known, matched=matched)
+
+
+def restore(layout: Layout, *, matched: bool = False) -> ClauseElement:
+    """Take back the mark of deletion by `KEY`; see `_changed`."""
+    column = _mark(layout)
+    back = true() if isinstance(column.type, Boolean) else null()
+    change = update(layout.table).values({column: back})
+    return _changed(layout, change, (is_key(layout),), matched=matched)
+
+
+def hard_delete(layout: Layout, *, matched: bool = False) -> ClauseElement:
+    """Remove a row by `KEY`; see `_changed`."""
+    change = delete(layout.table)
+    return _changed(layout, change, (is_key(layout),), matched=matched)
+
+
+def value_name(field: str) -> str:
+    """Return the name of the parameter that a field's new value has."""
+    return f"v_{field}"
+
+
+# No column has such a name; one named like a table would stand for it in `f(table)`.
+_GIVEN, _POSITION, _TAG, _WRITTEN = "__given", "__position", "__tag", "__written"
+
+
+def _values(
+    layout: Layout, names: Iterable[str]
+) -> dict[Column[Any], BindParameter[Any]]:
+    columns = {name: layout.fields[name] for name in names}
+    return {
+        column: bindparam(value_name(name), type_=column.type)
+        for name, column in columns.items()
+    }
+
+
+def _mark(layout: Layout) -> Column[Any]:
+    if layout.soft_delete is None:
+        raise Misconfigured(f"table {layout.table.name!r} has no soft delete")
+    return layout.soft_delete
+
+
+def _changed(
+    layout: Layout,
+    change: Update | Delete,
+    known: Sequence[ColumnElement[bool]],
+    *,
+    matched: bool,
+) -> ClauseElement:
+    """Return the JSON and tag of the row that is known by these, where it changed.
+
+    With matched, only a row in one of the versions `MATCH` does, and there is a third
+    value: whether there is such a row in any version, to tell 412 from 404.
+    """
+    change = change.where(*known)
+    if not matched:
+        written = _written(layout, change)
+        return select(_json(layout, written), written.c[_TAG])
+    written = _written(layout, change.where(is_match()))
+    one: ColumnElement[int] = literal_column("1")
+    there = select(one).select_from(layout.table).where(*known).exists()
+    asked = select(there.label("there")).subquery("__asked")
+    # No row at all would have a JSON as well, made of nulls; its tag is none.
+    row = case((written.c[_TAG].is_not(None), _json(layout, written)))
+    return select(row, written.c[_TAG], asked.c.there).select_from(
+        asked.outerjoin(written, true())
+    )
+
+
+def _written(layout: Layout, write: Insert | Update | Delete) -> CTE:
+    return write.returning(*shown(layout), tag().label(_TAG)).cte(_WRITTEN)
+
+
+def _json(layout: Layout, written: CTE) -> ColumnElement[str]:
+    return json_of((written.c[name] for name in layout.columns), written)
+
+
+def _key_of(layout: Layout, written: CTE) -> ColumnElement[Any]:
+    """Return the new row's key, NULL where the resource does not show it."""
+    for name, column in layout.columns.items():
+        if column is layout.key:
+            return written.c[name]
+    return null()
+
+
+def _refuse_arrays(columns: Iterable[Column[Any]]) -> None:
+    for column in columns:
+        if isinstance(column.type, ARRAY):
+            raise Misconfigured(
+                f"column {column.name!r} of {column.table.name!r} holds arrays, which "
+                "a batch cannot carry; create such rows one by one"
+            )
