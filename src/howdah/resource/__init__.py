@@ -3,7 +3,10 @@
     declaration.py  the class attributes -> what the floors below understand
     rows.py         one method an action, over a Store; each may be overridden alone
     wire.py         parameters, conditions and bodies in; answers and headers out
-    actions.py      the routes: paths, statuses, schemas
+    action.py       one route: its path, what it takes, what OpenAPI says of it
+    reading.py      the routes that read
+    writing.py      the routes that write
+    actions.py      which routes there are, in their order
 
 What a row is and where it lives is the store's.
 """

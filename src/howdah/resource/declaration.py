@@ -78,8 +78,9 @@ def read_language(cls: type[Declaration], layout: Layout) -> Language:
     """Return what may be asked of the resource, or raise Misconfigured."""
     shown = set(layout.columns.values())
     hidden = [n for n in cls.sort if layout.fields.get(n) not in shown]
-    if layout.key not in shown or hidden:
-        names = ", ".join(hidden) or layout.key.name
+    keys = [column.name for column in layout.keys if column not in shown]
+    if keys or hidden:
+        names = ", ".join(hidden or keys)
         raise Misconfigured(
             f"{cls.__name__}: pages are in the order of {names}, which "
             f"{cls.read_schema.__name__} does not show; add it there"

@@ -3,17 +3,18 @@
 Each may be overridden alone. No path, no status, no header.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import ARRAY
+from sqlalchemy import ARRAY, Column
 
 from howdah.database import Database
 from howdah.fast import FastStore
 from howdah.paging import Page, Slice
 from howdah.query import Query
 from howdah.resource.declaration import Declaration, read_language, read_layout
+from howdah.statements import Layout
 from howdah.store import Match, Row, Store
 
 __all__ = ("Rows",)
@@ -29,7 +30,7 @@ class Rows(Declaration, Generic[M]):
         self.db = db
         self.name: str = self.model.__name__
         self.plural: str = layout.table.name
-        self.key = layout.key
+        self.keys = _key_fields(layout)
         self.language = read_language(type(self), layout)
         self.store = store or FastStore(db, layout, model=self.name)
         created = (layout.fields[name] for name in self.create_schema.model_fields)
@@ -71,3 +72,9 @@ class Rows(Declaration, Generic[M]):
     async def restore(self, key: Any, *, match: Match = None) -> Row:
         """Take back the mark of deletion."""
         return await self.store.restore(key, match=match)
+
+
+def _key_fields(layout: Layout) -> Mapping[str, Column[Any]]:
+    """Return the columns of the key by the names of their fields."""
+    names = {column: name for name, column in layout.fields.items()}
+    return {names[column]: column for column in layout.keys}

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import Request, Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict
@@ -25,6 +26,7 @@ __all__ = (
     "filter_parameters",
     "grouped",
     "json_answer",
+    "location",
     "page_parameters",
     "read_match",
     "strict",
@@ -117,6 +119,13 @@ def tagged_answer(row: Row, request: Request | None = None) -> Response:
 def etag(row: Row) -> str:
     """Return the tag of a row's version as headers have it."""
     return f'"{row.tag}"'
+
+
+def location(request: Request, key: Any) -> str:
+    """Return the path of a row that was created by this request to its collection."""
+    values = key if isinstance(key, tuple) else (key,)
+    segments = "/".join(quote(str(value), safe="") for value in values)
+    return f"{request.url.path.rstrip('/')}/{segments}"
 
 
 def _knows(request: Request, row: Row) -> bool:

@@ -13,7 +13,14 @@ it can be compiled once (`fast`) and filled in for ever.
 """
 
 from howdah.statements.conditions import filter_name, filter_values
-from howdah.statements.layout import KEY, MATCH, ColumnOfRows, Layout, Target
+from howdah.statements.layout import (
+    MATCH,
+    ColumnOfRows,
+    Layout,
+    Target,
+    key_name,
+    key_values,
+)
 from howdah.statements.order import order_columns, position_name
 from howdah.statements.reading import count, get, list_rows
 from howdah.statements.writing import (
@@ -27,7 +34,6 @@ from howdah.statements.writing import (
 )
 
 __all__ = (
-    "KEY",
     "MATCH",
     "ColumnOfRows",
     "Layout",
@@ -39,6 +45,8 @@ __all__ = (
     "filter_values",
     "get",
     "hard_delete",
+    "key_name",
+    "key_values",
     "list_rows",
     "order_columns",
     "position_name",

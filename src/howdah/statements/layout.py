@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
     any_,
     bindparam,
     cast,
@@ -23,7 +24,6 @@ from sqlalchemy.types import Enum, TypeDecorator, TypeEngine
 from howdah.errors import Misconfigured
 
 __all__ = (
-    "KEY",
     "MATCH",
     "ColumnOfRows",
     "Layout",
@@ -32,11 +32,11 @@ __all__ = (
     "is_key",
     "is_match",
     "is_readable",
+    "key_name",
+    "key_values",
     "tag",
 )
 
-KEY = "__key"
-"""The name of the parameter that a row's key has; no column is called so."""
 MATCH = "__match"
 """The name of the parameter for the versions that a change is meant for."""
 
@@ -56,15 +56,14 @@ class Layout:
     """What filters reach, by their names."""
 
     @property
-    def key(self) -> Column[Any]:
-        """The primary key, of one column."""
-        columns = list(self.table.primary_key.columns)
-        if len(columns) != 1:
+    def keys(self) -> tuple[Column[Any], ...]:
+        """The columns of the primary key."""
+        columns = tuple(self.table.primary_key.columns)
+        if not columns:
             raise Misconfigured(
-                f"table {self.table.name!r} has a primary key of {len(columns)} "
-                "columns; a resource needs a key of one column"
+                f"table {self.table.name!r} has no primary key; a resource needs one"
             )
-        return columns[0]
+        return columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -85,8 +84,24 @@ class ColumnOfRows(ARRAY[Any]):
 
 
 def is_key(layout: Layout) -> ColumnElement[bool]:
-    """Return the condition of the row with `KEY`."""
-    return layout.key == bindparam(KEY, type_=layout.key.type)
+    """Return the condition of the row whose key is in the `key_values`."""
+    return and_(
+        *(
+            column == bindparam(key_name(number), type_=column.type)
+            for number, column in enumerate(layout.keys)
+        )
+    )
+
+
+def key_values(layout: Layout, key: Any) -> dict[str, Any]:
+    """Return the parameters of a key: one value, or a tuple where it has several."""
+    values = key if len(layout.keys) > 1 else (key,)
+    return {key_name(number): value for number, value in enumerate(values)}
+
+
+def key_name(number: int) -> str:
+    """Return the name of the parameter of a key's column, counted from 0."""
+    return f"__key_{number}"
 
 
 def active(layout: Layout) -> Iterable[ColumnElement[bool]]:

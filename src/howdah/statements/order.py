@@ -76,9 +76,9 @@ def order(layout: Layout, query: Query) -> list[Part]:
         )
         for part in query.sort
     ]
-    if all(part.column is not layout.key for part in parts):
-        parts.append(Part(column=layout.key))
-    return parts
+    named = [part.column for part in parts]
+    rest = [column for column in layout.keys if all(column is not n for n in named)]
+    return [*parts, *(Part(column=column) for column in rest)]
 
 
 def behind(

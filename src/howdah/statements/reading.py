@@ -31,7 +31,7 @@ __all__ = ("count", "get", "list_rows")
 
 
 def get(layout: Layout) -> ClauseElement:
-    """Return the statement for one row by `KEY`: its JSON and its tag."""
+    """Return the statement for one row by its key: its JSON and its tag."""
     return (
         select(json_of(shown(layout), layout.table), tag())
         .select_from(layout.table)

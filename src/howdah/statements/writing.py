@@ -53,7 +53,7 @@ def create(layout: Layout, names: Iterable[str]) -> ClauseElement:
     """Insert a row from the `value_name` of each column: its JSON, tag and key."""
     write = insert(layout.table).values(_values(layout, names))
     written = _written(layout, write)
-    return select(_json(layout, written), written.c[_TAG], _key_of(layout, written))
+    return select(_json(layout, written), written.c[_TAG], *_keys_of(layout, written))
 
 
 def create_many(layout: Layout, names: Sequence[str]) -> ClauseElement:
@@ -77,14 +77,14 @@ def create_many(layout: Layout, names: Sequence[str]) -> ClauseElement:
 def update_row(
     layout: Layout, names: Iterable[str], *, matched: bool = False
 ) -> ClauseElement:
-    """Change a row by `KEY` from the `value_name` of each column; see `_changed`."""
+    """Change a row by its key from the `value_name` of each column; see `_changed`."""
     change = update(layout.table).values(_values(layout, names))
     known = (is_key(layout), *is_readable(layout))
     return _changed(layout, change, known, matched=matched)
 
 
 def soft_delete(layout: Layout, *, matched: bool = False) -> ClauseElement:
-    """Mark a row as deleted by `KEY`; see `_changed`."""
+    """Mark a row as deleted by its key; see `_changed`."""
     column = _mark(layout)
     gone = false() if isinstance(column.type, Boolean) else func.now()
     change = update(layout.table).values({column: gone})
@@ -93,7 +93,7 @@ def soft_delete(layout: Layout, *, matched: bool = False) -> ClauseElement:
 
 
 def restore(layout: Layout, *, matched: bool = False) -> ClauseElement:
-    """Take back the mark of deletion by `KEY`; see `_changed`."""
+    """Take back the mark of deletion by its key; see `_changed`."""
     column = _mark(layout)
     back = true() if isinstance(column.type, Boolean) else null()
     change = update(layout.table).values({column: back})
@@ -101,7 +101,7 @@ def restore(layout: Layout, *, matched: bool = False) -> ClauseElement:
 
 
 def hard_delete(layout: Layout, *, matched: bool = False) -> ClauseElement:
-    """Remove a row by `KEY`; see `_changed`."""
+    """Remove a row by its key; see `_changed`."""
     change = delete(layout.table)
     return _changed(layout, change, (is_key(layout),), matched=matched)
 
@@ -166,12 +166,11 @@ def _json(layout: Layout, written: CTE) -> ColumnElement[str]:
     return json_of((written.c[name] for name in layout.columns), written)
 
 
-def _key_of(layout: Layout, written: CTE) -> ColumnElement[Any]:
-    """Return the new row's key, NULL where the resource does not show it."""
-    for name, column in layout.columns.items():
-        if column is layout.key:
-            return written.c[name]
-    return null()
+def _keys_of(layout: Layout, written: CTE) -> Iterable[ColumnElement[Any]]:
+    """Yield the new row's key, NULL where the resource does not show it."""
+    names = {column: name for name, column in layout.columns.items()}
+    for column in layout.keys:
+        yield written.c[names[column]] if column in names else null()
 
 
 def _refuse_arrays(columns: Iterable[Column[Any]]) -> None:

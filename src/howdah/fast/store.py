@@ -4,78 +4,41 @@ A request is one round trip on the fast lane. SQLAlchemy compiles and knows the 
 its machinery for each execution is left out.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cache, partial
 from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import ClauseElement, Column, Integer, SmallInteger
-from sqlalchemy.dialects import registry
-from sqlalchemy.types import BigInteger, TypeEngine
+from sqlalchemy import ClauseElement, Column
 
 from howdah import statements
 from howdah.database import Database
-from howdah.engine import json_text
 from howdah.errors import (
-    FieldError,
     HowdahError,
     Invalid,
     InvalidQuery,
     NotFound,
     StaleVersion,
 )
+from howdah.fast.limits import holds, largest, too_large
+from howdah.fast.plans import Plan, python_defaults
 from howdah.models import constraint_fields, python_type
 from howdah.paging import OffsetPage, Page, Slice
 from howdah.query import Query
 from howdah.statements import (
-    KEY,
     MATCH,
-    ColumnOfRows,
     Layout,
     filter_values,
+    key_values,
     position_name,
     value_name,
 )
 from howdah.store import Match, Row
 
-__all__ = ("FastStore", "Plan")
-
-Process = Callable[[Any], Any]
-Default = Callable[[Mapping[str, Any]], Any]
+__all__ = ("FastStore",)
 
 # Shapes kept per store: fields sent in updates and creations make most of them.
 _MOST_PLANS = 500
-_dialect = registry.load("postgresql.asyncpg")(json_serializer=json_text)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A statement's text, and how its parameters come from named values."""
-
-    statement: str
-    parameters: tuple[tuple[str, Process | None, Default | None], ...]
-
-    @classmethod
-    def of(cls, statement: ClauseElement) -> "Plan":
-        """Compile a statement for asyncpg."""
-        compiled: Any = statement.compile(dialect=_dialect)
-        defaults = _defaults(compiled)
-        return cls(
-            statement=compiled.string,
-            parameters=tuple(
-                (name, _processor(compiled.binds[name].type), defaults.get(name))
-                for name in compiled.positiontup
-            ),
-        )
-
-    def arguments(self, values: Mapping[str, Any]) -> list[Any]:
-        """Return the driver's arguments for these values, in order."""
-        arguments = []
-        for name, process, default in self.parameters:
-            value = values[name] if default is None else default(values)
-            arguments.append(value if process is None else process(value))
-        return arguments
 
 
 class FastStore:
@@ -86,14 +49,14 @@ class FastStore:
         self._layout = layout
         self._model = model
         self._plans: dict[object, Plan] = {}
-        self._largest_key = _largest(layout.key.type)
-        self._defaults = _python_defaults(layout.fields)
+        self._largest_keys = tuple(largest(column.type) for column in layout.keys)
+        self._defaults = python_defaults(layout.fields)
 
     async def get(self, key: Any) -> Row:
         """Return the row, or raise NotFound."""
         self._check(key)
         plan = self._plan("get", lambda: statements.get(self._layout))
-        return self._row(await self._read(plan, {KEY: key}), key)
+        return self._row(await self._read(plan, key_values(self._layout, key)), key)
 
     async def list(self, query: Query, page: Page) -> Slice:
         """Return a page of rows, in the query's order and then that of their keys."""
@@ -116,8 +79,8 @@ class FastStore:
         """Insert a row."""
         shape = ("create", *values)
         plan = self._plan(shape, lambda: statements.create(self._layout, values))
-        body, tag, key = await self._write(plan, _named(values))
-        return Row(body=body.encode(), tag=tag, key=key)
+        body, tag, *keys = await self._write(plan, _named(values))
+        return Row(body=body.encode(), tag=tag, key=_key(keys))
 
     async def create_many(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
         """Insert all rows or none; return them as a JSON list, in the order given."""
@@ -168,7 +131,7 @@ class FastStore:
         self._check(key)
         matched = match is not None
         plan = self._plan((*shape, matched), lambda: build(matched=matched))
-        given = {KEY: key, MATCH: match, **_named(values or {})}
+        given = {MATCH: match, **_named(values or {}), **key_values(self._layout, key)}
         row = await self._write(plan, given)
         if matched and row[0] is None and row[2]:
             raise self._stale(key)
@@ -234,14 +197,23 @@ class FastStore:
     def _blame(self, error: HowdahError, values: Mapping[str, Any]) -> None:
         """Name the fields that an error of the database is about."""
         if isinstance(error, Invalid) and not error.errors:
-            error.errors = _too_large(self._layout.fields, values)
+            error.errors = too_large(self._layout.fields, values)
         tables = self._layout.table.metadata.tables.values()
         error.naming(constraint_fields(error.constraint, tables))
 
     def _check(self, key: Any) -> None:
-        """Raise NotFound for a key that the column cannot hold."""
-        if self._largest_key is not None and not _holds(self._largest_key, key):
-            raise NotFound(model=self._model, key=key)
+        """Raise NotFound for a key that the columns cannot hold."""
+        values = key_values(self._layout, key).values()
+        for limit, value in zip(self._largest_keys, values, strict=True):
+            if limit is not None and not holds(limit, value):
+                raise NotFound(model=self._model, key=key)
+
+
+def _key(values: Sequence[Any]) -> Any:
+    """Return a key of one column as its value, None where it is not shown."""
+    if any(value is None for value in values):
+        return None
+    return tuple(values) if len(values) > 1 else values[0]
 
 
 def _named(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -273,93 +245,3 @@ def _restored(column: Column[Any], value: Any) -> Any:
 def _adapter(kind: Hashable) -> TypeAdapter[Any]:
     adapter: TypeAdapter[Any] = TypeAdapter(cast("type[Any]", kind))
     return adapter
-
-
-def _processor(type_: TypeEngine[Any]) -> Process | None:
-    if isinstance(type_, ColumnOfRows):
-        return _each(type_.column_type)
-    process: Process | None = type_.dialect_impl(_dialect).bind_processor(_dialect)
-    return process
-
-
-def _each(type_: TypeEngine[Any]) -> Process | None:
-    process = _processor(type_)
-    if process is None:
-        return None
-    return lambda values: [process(value) for value in values]
-
-
-def _defaults(compiled: Any) -> dict[str, Default]:
-    """Return what fills the parameters of columns that Python has a default for."""
-    columns = (*compiled.insert_prefetch, *compiled.update_prefetch)
-    return {
-        column.key: _default(
-            column, update=any(column is other for other in compiled.update_prefetch)
-        )
-        for column in columns
-    }
-
-
-def _python_defaults(fields: Mapping[str, Column[Any]]) -> dict[str, Default]:
-    return {
-        name: _default(column, update=False)
-        for name, column in fields.items()
-        if getattr(column.default, "is_callable", False)
-        or getattr(column.default, "is_scalar", False)
-    }
-
-
-def _default(column: Column[Any], *, update: bool) -> Default:
-    default: Any = column.onupdate if update else column.default
-    if default.is_callable:
-        return lambda values: default.arg(_Context(values))
-    return lambda _values: default.arg
-
-
-class _Context:
-    """What a default that asks for the other values of its row gets from SQLAlchemy."""
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        prefix = value_name("")
-        self.current_parameters = {
-            name.removeprefix(prefix): value for name, value in values.items()
-        }
-
-    def get_current_parameters(self) -> dict[str, Any]:
-        """Return the values by the names of their fields."""
-        return self.current_parameters
-
-
-def _largest(type_: TypeEngine[Any]) -> int | None:
-    """Return the largest number that an integer column holds."""
-    if isinstance(type_, SmallInteger):
-        return 2**15 - 1
-    if isinstance(type_, BigInteger):
-        return 2**63 - 1
-    return 2**31 - 1 if isinstance(type_, Integer) else None
-
-
-def _too_large(
-    fields: Mapping[str, Column[Any]], values: Mapping[str, Any]
-) -> tuple[FieldError, ...]:
-    return tuple(
-        FieldError(
-            field=name,
-            index=index,
-            code=Invalid.code,
-            message=f"is larger than {largest}, which is all that the column holds",
-        )
-        for name, column in fields.items()
-        if (largest := _largest(column.type)) is not None
-        for index, value in _numbered(values.get(value_name(name)))
-        if isinstance(value, int) and not _holds(largest, value)
-    )
-
-
-def _numbered(value: Any) -> Iterable[tuple[int | None, Any]]:
-    """Return a value, or the values of a batch with the numbers of their rows."""
-    return enumerate(value) if isinstance(value, list) else [(None, value)]
-
-
-def _holds(largest: int, value: int) -> bool:
-    return -largest - 1 <= value <= largest

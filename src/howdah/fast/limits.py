@@ -1,0 +1,49 @@
+"""How large a number each integer column holds, and which values are too large."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Column, Integer, SmallInteger
+from sqlalchemy.types import BigInteger, TypeEngine
+
+from howdah.errors import FieldError, Invalid
+from howdah.statements import value_name
+
+__all__ = ("holds", "largest", "too_large")
+
+
+def largest(type_: TypeEngine[Any]) -> int | None:
+    """Return the largest number that an integer column holds."""
+    if isinstance(type_, SmallInteger):
+        return 2**15 - 1
+    if isinstance(type_, BigInteger):
+        return 2**63 - 1
+    return 2**31 - 1 if isinstance(type_, Integer) else None
+
+
+def too_large(
+    fields: Mapping[str, Column[Any]], values: Mapping[str, Any]
+) -> tuple[FieldError, ...]:
+    """Return which of these values are too large for their columns."""
+    return tuple(
+        FieldError(
+            field=name,
+            index=index,
+            code=Invalid.code,
+            message=f"is larger than {limit}, which is all that the column holds",
+        )
+        for name, column in fields.items()
+        if (limit := largest(column.type)) is not None
+        for index, value in _numbered(values.get(value_name(name)))
+        if isinstance(value, int) and not holds(limit, value)
+    )
+
+
+def _numbered(value: Any) -> Iterable[tuple[int | None, Any]]:
+    """Return a value, or the values of a batch with the numbers of their rows."""
+    return enumerate(value) if isinstance(value, list) else [(None, value)]
+
+
+def holds(largest: int, value: int) -> bool:
+    """Say whether a column with this largest number holds the value."""
+    return -largest - 1 <= value <= largest

@@ -1,0 +1,107 @@
+"""Statements compiled once for asyncpg, then only filled in.
+
+SQLAlchemy's compiler and types are used; its machinery for each execution is left out.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ClauseElement, Column
+from sqlalchemy.dialects import registry
+from sqlalchemy.types import TypeEngine
+
+from howdah.engine import json_text
+from howdah.statements import ColumnOfRows, value_name
+
+__all__ = ("Default", "Plan", "Process", "python_defaults")
+
+Process = Callable[[Any], Any]
+Default = Callable[[Mapping[str, Any]], Any]
+
+_dialect = registry.load("postgresql.asyncpg")(json_serializer=json_text)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A statement's text, and how its parameters come from named values."""
+
+    statement: str
+    parameters: tuple[tuple[str, Process | None, Default | None], ...]
+
+    @classmethod
+    def of(cls, statement: ClauseElement) -> "Plan":
+        """Compile a statement for asyncpg."""
+        compiled: Any = statement.compile(dialect=_dialect)
+        defaults = _defaults(compiled)
+        return cls(
+            statement=compiled.string,
+            parameters=tuple(
+                (name, _processor(compiled.binds[name].type), defaults.get(name))
+                for name in compiled.positiontup
+            ),
+        )
+
+    def arguments(self, values: Mapping[str, Any]) -> list[Any]:
+        """Return the driver's arguments for these values, in order."""
+        arguments = []
+        for name, process, default in self.parameters:
+            value = values[name] if default is None else default(values)
+            arguments.append(value if process is None else process(value))
+        return arguments
+
+
+def _processor(type_: TypeEngine[Any]) -> Process | None:
+    if isinstance(type_, ColumnOfRows):
+        return _each(type_.column_type)
+    process: Process | None = type_.dialect_impl(_dialect).bind_processor(_dialect)
+    return process
+
+
+def _each(type_: TypeEngine[Any]) -> Process | None:
+    process = _processor(type_)
+    if process is None:
+        return None
+    return lambda values: [process(value) for value in values]
+
+
+def _defaults(compiled: Any) -> dict[str, Default]:
+    """Return what fills the parameters of columns that Python has a default for."""
+    columns = (*compiled.insert_prefetch, *compiled.update_prefetch)
+    return {
+        column.key: _default(
+            column, update=any(column is other for other in compiled.update_prefetch)
+        )
+        for column in columns
+    }
+
+
+def python_defaults(fields: Mapping[str, Column[Any]]) -> dict[str, Default]:
+    """Return what fills the fields that Python has a default for."""
+    return {
+        name: _default(column, update=False)
+        for name, column in fields.items()
+        if getattr(column.default, "is_callable", False)
+        or getattr(column.default, "is_scalar", False)
+    }
+
+
+def _default(column: Column[Any], *, update: bool) -> Default:
+    default: Any = column.onupdate if update else column.default
+    if default.is_callable:
+        return lambda values: default.arg(_Context(values))
+    return lambda _values: default.arg
+
+
+class _Context:
+    """What a default that asks for the other values of its row gets from SQLAlchemy."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        prefix = value_name("")
+        self.current_parameters = {
+            name.removeprefix(prefix): value for name, value in values.items()
+        }
+
+    def get_current_parameters(self) -> dict[str, Any]:
+        """Return the values by the names of their fields."""
+        return self.current_parameters

@@ -1,0 +1,120 @@
+"""One route of a resource: what it takes and answers, and what OpenAPI says of it."""
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Response
+from sqlalchemy import Column
+
+from howdah import problems
+from howdah.models import python_type
+from howdah.resource.rows import Rows
+from howdah.resource.wire import Whole
+
+__all__ = ("Action", "key_of", "key_parameters", "key_path", "parameter", "rows_model")
+
+
+class Action:
+    """One route: its method and path, what it takes, and what it answers."""
+
+    def __init__(
+        self,
+        name: str,
+        resource: Rows[Any],
+        endpoint: Callable[..., Awaitable[Response]],
+        *parameters: inspect.Parameter,
+        **route: Any,
+    ) -> None:
+        self.name = name
+        self.resource = resource
+        self.parameters = parameters
+        self.endpoint = endpoint
+        self.route = route
+
+    def add_to(self, router: APIRouter) -> None:
+        """Register the route, under a name that stays the same for clients."""
+        statuses = self.route.pop("statuses")
+        place = _snake_path(router.prefix) or self.resource.plural
+        router.add_api_route(
+            endpoint=self._signed(),
+            operation_id=f"{place}_{self.name}",
+            summary=self._summary(),
+            responses=problems.responses(*statuses, 422, 503),
+            **self.route,
+        )
+
+    def _signed(self) -> Callable[..., Awaitable[Response]]:
+        """Return the endpoint with the signature that FastAPI reads."""
+        endpoint = self.endpoint
+
+        async def signed(**given: Any) -> Response:
+            return await endpoint(**given)
+
+        signed.__name__ = f"{self.name}_{self.resource.plural}"
+        signed.__doc__ = endpoint.__doc__
+        signed.__signature__ = inspect.Signature(  # type: ignore[attr-defined] # read by inspect.signature
+            list(self.parameters)
+        )
+        return signed
+
+    def _summary(self) -> str:
+        several = self.name in {"list", "search", "count", "create_many"}
+        noun = self.resource.plural if several else _snake(self.resource.name)
+        return f"{self.name} {noun}".replace("_", " ").capitalize()
+
+
+def parameter(
+    name: str, annotation: Any, *, default: Any = inspect.Parameter.empty
+) -> inspect.Parameter:
+    """Return a parameter for the signature that FastAPI reads."""
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default
+    )
+
+
+def key_path(resource: Rows[Any]) -> str:
+    """Return the path of one row: a segment for each column of its key."""
+    return "".join(f"/{{{name}}}" for name in _key_names(resource))
+
+
+def key_parameters(resource: Rows[Any]) -> list[inspect.Parameter]:
+    """Return the parameters of a row's path."""
+    return [
+        parameter(name, Annotated[_segment(python_type(column.type)), Path()])
+        for name, column in _key_names(resource).items()
+    ]
+
+
+def key_of(given: Mapping[str, Any]) -> Any:
+    """Return the key that a path holds: a value, or a tuple where it has several."""
+    values = tuple(given.values())
+    return values if len(values) > 1 else values[0]
+
+
+def rows_model(resource: Rows[Any]) -> Any:
+    """Return the type of a list of rows."""
+    schema: Any = resource.read_schema
+    return list[schema]
+
+
+def _key_names(resource: Rows[Any]) -> Mapping[str, Column[Any]]:
+    """Return the key's columns by the names that they have in a path."""
+    if len(resource.keys) > 1:
+        return resource.keys
+    (column,) = resource.keys.values()
+    return {f"{_snake(resource.name)}_id": column}
+
+
+def _segment(kind: type[Any]) -> Any:
+    return Whole if kind is int else kind
+
+
+def _snake_path(path: str) -> str:
+    """Return a path as a name: one model may be served in several places."""
+    return re.sub(r"[^a-zA-Z0-9]+", "_", path).strip("_")
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

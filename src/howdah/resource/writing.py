@@ -1,0 +1,156 @@
+"""The routes that write: create, update, delete, restore."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import Query as QueryParameter
+from fastapi import Request, Response
+from pydantic import BaseModel
+from pydantic import Field as Constrained
+
+from howdah.resource.action import (
+    Action,
+    key_of,
+    key_parameters,
+    key_path,
+    parameter,
+    rows_model,
+)
+from howdah.resource.rows import Rows
+from howdah.resource.wire import (
+    IF_MATCH,
+    etag,
+    json_answer,
+    location,
+    read_match,
+    strict,
+    tagged_answer,
+)
+
+__all__ = (
+    "create_action",
+    "create_many_action",
+    "delete_action",
+    "restore_action",
+    "update_action",
+)
+
+
+def create_action(resource: Rows[Any]) -> Action:
+    """Return `POST /`: a new row."""
+
+    async def create(values: BaseModel, request: Request) -> Response:
+        """Create a row."""
+        created = await resource.create(values)
+        headers = {"ETag": etag(created)}
+        if created.key is not None:
+            headers["Location"] = location(request, created.key)
+        return json_answer(created.body, status=201, headers=headers)
+
+    return Action(
+        "create",
+        resource,
+        create,
+        parameter("values", strict(resource.create_schema)),
+        parameter("request", Request),
+        path="/",
+        methods=["POST"],
+        status_code=201,
+        response_model=resource.read_schema,
+        statuses=(409, 413, 415),
+    )
+
+
+def create_many_action(resource: Rows[Any]) -> Action:
+    """Return `POST /batch`: many new rows."""
+
+    async def create_many(rows: Sequence[BaseModel]) -> Response:
+        """Create all rows or none, in one transaction."""
+        return json_answer(await resource.create_many(rows), status=201)
+
+    schema: Any = strict(resource.create_schema)
+    rows = Annotated[list[schema], Constrained(max_length=resource.batch)]
+    return Action(
+        "create_many",
+        resource,
+        create_many,
+        parameter("rows", rows),
+        path="/batch",
+        methods=["POST"],
+        status_code=201,
+        response_model=rows_model(resource),
+        statuses=(409, 413, 415),
+    )
+
+
+def update_action(resource: Rows[Any], method: str) -> Action:
+    """Return `PUT or PATCH /{key}`: the fields that are sent."""
+
+    async def update(values: BaseModel, request: Request, **given: Any) -> Response:
+        """Change the fields that are sent, and no others."""
+        key = key_of(given)
+        match = read_match(resource, request)
+        return tagged_answer(await resource.update(key, values, match=match))
+
+    return Action(
+        "update" if method == "PUT" else "patch",
+        resource,
+        update,
+        *key_parameters(resource),
+        parameter("values", strict(resource.update_schema)),
+        parameter("request", Request),
+        path=key_path(resource),
+        methods=[method],
+        response_model=resource.read_schema,
+        openapi_extra={"parameters": [IF_MATCH]},
+        statuses=(404, 409, 412, 413, 415, 428),
+    )
+
+
+def delete_action(resource: Rows[Any]) -> Action:
+    """Return `DELETE /{key}`: marked as deleted, or removed."""
+
+    async def delete(*, hard_delete: bool, request: Request, **given: Any) -> Response:
+        """Delete a row; where rows are only marked as deleted, hard_delete removes."""
+        key = key_of(given)
+        match = read_match(resource, request)
+        await resource.delete(key, hard=hard_delete, match=match)
+        return Response(status_code=204)
+
+    hard = QueryParameter(description="Remove the row instead of marking it")
+    return Action(
+        "delete",
+        resource,
+        delete,
+        *key_parameters(resource),
+        parameter("hard_delete", Annotated[bool, hard], default=False),
+        parameter("request", Request),
+        path=key_path(resource),
+        methods=["DELETE"],
+        status_code=204,
+        openapi_extra={"parameters": [IF_MATCH]},
+        statuses=(404, 409, 412, 428),
+    )
+
+
+def restore_action(resource: Rows[Any]) -> Action:
+    """Return `POST /{key}/restore`: the mark of deletion taken back."""
+
+    async def restore(request: Request, **given: Any) -> Response:
+        """Take back the mark of deletion."""
+        key = key_of(given)
+        match = read_match(resource, request)
+        return tagged_answer(await resource.restore(key, match=match))
+
+    return Action(
+        "restore",
+        resource,
+        restore,
+        *key_parameters(resource),
+        parameter("request", Request),
+        path=f"{key_path(resource)}/restore",
+        methods=["POST"],
+        response_model=resource.read_schema,
+        openapi_extra={"parameters": [IF_MATCH]},
+        statuses=(404, 409, 412, 428),
+    )
