@@ -1,7 +1,7 @@
 """The stores that the contract is held over. A new store is one more entry here.
 
-What a store cannot do, by its nature, stands in `lacks` with the reason; tests that need
-it ask the fixture `needs`.
+What a store cannot do, by its nature, stands in `lacks` with the reason; tests that
+need it ask the fixture `needs`.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
