@@ -4,7 +4,8 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Text, or_
+from sqlalchemy import Column, ColumnElement, Float, Numeric, Text, or_
+from sqlalchemy.types import TypeEngine
 
 from howdah.query import Filter, Query
 from howdah.statements.layout import Layout, Target, active
@@ -88,7 +89,7 @@ def _compared(compare: Callable[[Any, Any], Any]) -> _Condition:
     def condition(
         column: Column[Any], _value: object, name: str, places: Places
     ) -> Any:
-        return compare(column, places.one(name, column.type))
+        return compare(column, places.one(name, _wide(column.type)))
 
     return condition
 
@@ -106,16 +107,28 @@ def _is_null(column: Column[Any], value: object, _name: str, _places: Places) ->
 
 
 def _in(column: Column[Any], _value: object, name: str, places: Places) -> Any:
-    return places.among(column, name)
+    return places.among(column, name, _wide(column.type))
 
 
 def _not_in(column: Column[Any], _value: object, name: str, places: Places) -> Any:
-    return places.outside(column, name)
+    return places.outside(column, name, _wide(column.type))
 
 
 def _between(column: Column[Any], _value: object, name: str, places: Places) -> Any:
-    low, high = (places.one(f"{name}_{end}", column.type) for end in ("low", "high"))
+    low, high = (
+        places.one(f"{name}_{end}", _wide(column.type)) for end in ("low", "high")
+    )
     return column.between(low, high)
+
+
+def _wide(type_: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Return a type that holds what the column's does, and more digits.
+
+    Parameters are cast to their type. To NUMERIC(12, 2) that would round 1.005, and so
+    find rows of 1.01.
+    """
+    exact = isinstance(type_, Numeric) and not isinstance(type_, Float)
+    return Numeric() if exact else type_
 
 
 _CONDITIONS: Mapping[str, _Condition] = {

@@ -21,10 +21,14 @@ class Places(Protocol):
     def one(self, name: str, type_: TypeEngine[Any]) -> BindParameter[Any]:
         """Return the parameter of a value."""
 
-    def among(self, column: Column[Any], name: str) -> ColumnElement[bool]:
+    def among(
+        self, column: Column[Any], name: str, type_: TypeEngine[Any]
+    ) -> ColumnElement[bool]:
         """Return the condition that a column has one of several values."""
 
-    def outside(self, column: Column[Any], name: str) -> ColumnElement[bool]:
+    def outside(
+        self, column: Column[Any], name: str, type_: TypeEngine[Any]
+    ) -> ColumnElement[bool]:
         """Return the condition that a column has none of several values."""
 
 
@@ -35,13 +39,17 @@ class Named:
         """Return the parameter of a value."""
         return bindparam(name, type_=type_)
 
-    def among(self, column: Column[Any], name: str) -> ColumnElement[bool]:
+    def among(
+        self, column: Column[Any], name: str, type_: TypeEngine[Any]
+    ) -> ColumnElement[bool]:
         """Return the condition that a column has one of several values."""
-        return column == any_(bindparam(name, type_=ColumnOfRows(column.type)))
+        return column == any_(bindparam(name, type_=ColumnOfRows(type_)))
 
-    def outside(self, column: Column[Any], name: str) -> ColumnElement[bool]:
+    def outside(
+        self, column: Column[Any], name: str, type_: TypeEngine[Any]
+    ) -> ColumnElement[bool]:
         """Return the condition that a column has none of several values."""
-        return column != all_(bindparam(name, type_=ColumnOfRows(column.type)))
+        return column != all_(bindparam(name, type_=ColumnOfRows(type_)))
 
 
 NAMED = Named()
@@ -57,10 +65,18 @@ class Filled:
         """Return the parameter of a value."""
         return bindparam(None, self._values[name], type_=type_, unique=True)
 
-    def among(self, column: Column[Any], name: str) -> ColumnElement[bool]:
+    def among(
+        self, column: Column[Any], name: str, type_: TypeEngine[Any]
+    ) -> ColumnElement[bool]:
         """Return the condition that a column has one of several values."""
-        return column.in_(self._values[name])
+        return column.in_(self._several(name, type_))
 
-    def outside(self, column: Column[Any], name: str) -> ColumnElement[bool]:
+    def outside(
+        self, column: Column[Any], name: str, type_: TypeEngine[Any]
+    ) -> ColumnElement[bool]:
         """Return the condition that a column has none of several values."""
-        return column.not_in(self._values[name])
+        return column.not_in(self._several(name, type_))
+
+    def _several(self, name: str, type_: TypeEngine[Any]) -> list[BindParameter[Any]]:
+        values = self._values[name]
+        return [bindparam(None, each, type_=type_, unique=True) for each in values]
