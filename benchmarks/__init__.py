@@ -1,0 +1,1 @@
+"""Howdah beside its peers, on one machine in one run: `make bench`."""
