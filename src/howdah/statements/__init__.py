@@ -21,7 +21,7 @@ from howdah.statements.layout import (
     key_name,
     key_values,
 )
-from howdah.statements.order import order_columns, position_name
+from howdah.statements.order import Part, order, order_columns, position_name
 from howdah.statements.reading import count, get, list_rows
 from howdah.statements.writing import (
     create,
@@ -37,6 +37,7 @@ __all__ = (
     "MATCH",
     "ColumnOfRows",
     "Layout",
+    "Part",
     "Target",
     "count",
     "create",
@@ -48,6 +49,7 @@ __all__ = (
     "key_name",
     "key_values",
     "list_rows",
+    "order",
     "order_columns",
     "position_name",
     "restore",
