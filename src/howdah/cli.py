@@ -480,7 +480,7 @@ def _database_of(resource: "Resource[Any]") -> "Database":
     from howdah.database import Database
 
     if not isinstance(resource.db, Database):
-        raise Misconfigured(f"{resource} keeps its rows in memory: nothing stays loaded")
+        raise Misconfigured(f"{resource} has its rows in memory; nothing is kept")
     return resource.db
 
 
