@@ -6,14 +6,12 @@ from typing import Any
 
 from howdah.statements import Layout, key_name, sent_name, value_name
 
-__all__ = ("Batch", "Keys")
-
-Rows = Sequence[Mapping[str, Any]]
+__all__ = ("Batch", "key_arrays", "key_fields")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """The fields that rows send, and the rows that leave some of them out."""
+    """The fields that rows send, and which of them some rows leave out."""
 
     names: tuple[str, ...]
     partly: frozenset[str]
@@ -22,8 +20,8 @@ class Batch:
     arrays: Mapping[str, Sequence[Any]]
 
     @classmethod
-    def of(cls, layout: Layout, rows: Rows) -> "Batch":
-        """Return the fields of rows, in the order of the model's."""
+    def of(cls, layout: Layout, rows: Sequence[Mapping[str, Any]]) -> "Batch":
+        """Return what rows send, in the order of the model's fields."""
         sent = {name for row in rows for name in row}
         names = tuple(name for name in layout.fields if name in sent)
         partly = frozenset(n for n in names if not all(n in row for row in rows))
@@ -40,18 +38,13 @@ class Batch:
         return (self.names, self.partly, self.idle)
 
 
-class Keys:
-    """The keys of a batch's rows: plain values, or tuples for several columns."""
+def key_fields(layout: Layout) -> tuple[str, ...]:
+    """Return the names of the fields that make the key."""
+    names = {column: name for name, column in layout.fields.items()}
+    return tuple(names[column] for column in layout.keys)
 
-    def __init__(self, layout: Layout, keys: Sequence[Any]) -> None:
-        self._layout = layout
-        self._keys = keys
-        names = {column: name for name, column in layout.fields.items()}
-        self.fields = tuple(names[column] for column in layout.keys)
 
-    @property
-    def arrays(self) -> dict[str, list[Any]]:
-        """The keys as arrays, one for each column."""
-        single = len(self.fields) == 1
-        columns = [self._keys] if single else zip(*self._keys, strict=True)
-        return {key_name(n): list(values) for n, values in enumerate(columns)}
+def key_arrays(layout: Layout, keys: Sequence[Any]) -> dict[str, list[Any]]:
+    """Return keys as the arrays of a statement, one for each column."""
+    columns = [keys] if len(layout.keys) == 1 else zip(*keys, strict=True)
+    return {key_name(n): list(values) for n, values in enumerate(columns)}

@@ -4,7 +4,7 @@ Rows may send different fields. Where they do, a second array beside the values 
 which rows sent one, since NULL is a value like others.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,14 +132,10 @@ def sent_name(field: str) -> str:
     return f"__sent_{field}"
 
 
-def _unnested(fields: dict[str, TypeEngine[Any]]) -> Iterable[ColumnElement[Any]]:
-    arrays = [
-        bindparam(name, type_=ColumnOfRows(type_)) for name, type_ in fields.items()
-    ]
-    columns = [
-        column(name, array.type.item_type)
-        for name, array in zip(fields, arrays, strict=True)
-    ]
+def _unnested(fields: Mapping[str, TypeEngine[Any]]) -> Iterable[ColumnElement[Any]]:
+    types = {name: ColumnOfRows(type_) for name, type_ in fields.items()}
+    arrays = [bindparam(name, type_=type_) for name, type_ in types.items()]
+    columns = [column(name, type_.item_type) for name, type_ in types.items()]
     given = func.unnest(*arrays).table_valued(
         *columns, with_ordinality=POSITION, name=_ARRAYS
     )
