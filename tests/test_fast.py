@@ -35,7 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from howdah import Database
-from howdah.errors import Duplicate, Invalid, Misconfigured, NotFound, StaleVersion
+from howdah.errors import Duplicate, Invalid, NotFound, StaleVersion
 from howdah.events import StatementFinished
 from howdah.fast import FastStore, Plan
 from howdah.paging import KeysetPage, OffsetPage, Slice

@@ -7,7 +7,7 @@ counted from 0, and by the fields of its key.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from howdah.errors import FieldError, HowdahError, Invalid, NotFound
+from howdah.errors import FieldError, Invalid, NotFound
 
 __all__ = ("MOST_BLAMED", "blamed", "missing_rows", "refuse_twice", "split_keys")
 

@@ -64,7 +64,7 @@ class Store(Protocol):
         """Mark the row as deleted, or remove it; raises as `update` does."""
 
     async def delete_many(self, keys: Sequence[Any], *, hard: bool) -> None:
-        """Mark all of these rows as deleted, or remove them; raises as `update_many`."""
+        """Mark all of these rows as deleted, or remove them; see `update_many`."""
 
     async def restore(self, key: Any, *, match: Match = None) -> Row:
         """Take back the mark of deletion; raises as `update` does."""

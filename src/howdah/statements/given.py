@@ -9,15 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
-    CTE,
     ARRAY,
+    CTE,
     BigInteger,
-    BindParameter,
     Boolean,
-    Column,
     ColumnElement,
     ScalarSelect,
-    Select,
     and_,
     bindparam,
     case,
