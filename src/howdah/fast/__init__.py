@@ -3,7 +3,6 @@
 plans.py   statements compiled once for asyncpg, then only filled in
 arrays.py  an array as PostgreSQL's text of it
 batches.py rows that send fields, as the arrays of a statement
-limits.py  the numbers that columns cannot hold
 store.py   the store: an action becomes a shape, a plan, a call
 """
 

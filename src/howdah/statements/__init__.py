@@ -27,7 +27,7 @@ from howdah.statements.layout import (
     key_values,
 )
 from howdah.statements.many import create_many, delete_many, update_many
-from howdah.statements.order import order_columns, position_name
+from howdah.statements.order import Part, order, order_columns, position_name
 from howdah.statements.reading import count, get, list_rows
 from howdah.statements.writing import (
     create,
@@ -41,6 +41,7 @@ __all__ = (
     "MATCH",
     "ColumnOfRows",
     "Layout",
+    "Part",
     "Target",
     "array_type",
     "count",
@@ -54,6 +55,7 @@ __all__ = (
     "key_name",
     "key_values",
     "list_rows",
+    "order",
     "order_columns",
     "position_name",
     "restore",
