@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from howdah.query.fields import Operator
 
-__all__ = ("Count", "Filter", "Query", "Show", "Sort")
+__all__ = ("SHOW_ALL", "Count", "Filter", "Query", "Show", "Sort")
 
 Count = Literal["exact", "estimated"]
 
@@ -51,6 +51,10 @@ class Show:
     """Declared relations, whose rows are embedded under their names."""
 
 
+SHOW_ALL = Show()
+"""Every field of the read schema, and nothing beside them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """Which rows, in which order; whether deleted ones, and whether to count them."""
@@ -60,7 +64,7 @@ class Query:
     search: str | None = None
     active_only: bool = True
     count: Count | None = None
-    show: Show = Show()
+    show: Show = SHOW_ALL
 
     @property
     def shape(self) -> tuple[object, ...]:

@@ -42,7 +42,7 @@ class Language:
     each, and describes itself for OpenAPI.
     """
 
-    def __init__(  # noqa: PLR0913 - what may be declared, by name
+    def __init__(
         self,
         *,
         filters: Sequence[Field] = (),
@@ -94,7 +94,9 @@ class Language:
         Parameters that are not of the language are somebody else's to refuse. Who
         gives faults collects them, and raises them later.
         """
-        return self._query(given, lambda it, texts: it.from_texts(texts), search, faults)
+        return self._query(
+            given, lambda it, texts: it.from_texts(texts), search, faults
+        )
 
     def read_json(
         self,
@@ -126,7 +128,7 @@ class Language:
         faults: Faults | None,
     ) -> Query:
         found = Faults() if faults is None else faults
-        values = {
+        values: dict[str, Any] = {
             name: found.reading(name, partial(read, self._parameters[name], value))
             for name, value in given.items()
             if name in self._parameters

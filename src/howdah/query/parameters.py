@@ -13,8 +13,8 @@ from typing import Any, Protocol, get_args
 from pydantic import TypeAdapter
 
 from howdah.query.asked import Count, Sort
-from howdah.query.fields import Field, Operator, precise
 from howdah.query.faults import nearest
+from howdah.query.fields import Field, Operator, precise
 
 __all__ = (
     "Choice",

@@ -6,6 +6,7 @@ it can be compiled once (`fast`) and filled in for ever.
 
     layout.py      what a resource shows of a table
     shown.py       columns and rows as the JSON that schemas describe
+    embedded.py    related rows inside of a row's JSON
     conditions.py  filters and search -> WHERE
     order.py       sort and position -> ORDER BY and what lies behind a position
     reading.py     get, list, count
@@ -16,6 +17,7 @@ from howdah.statements.conditions import filter_name, filter_values
 from howdah.statements.layout import (
     MATCH,
     ColumnOfRows,
+    Embed,
     Layout,
     Target,
     key_name,
@@ -36,6 +38,7 @@ from howdah.statements.writing import (
 __all__ = (
     "MATCH",
     "ColumnOfRows",
+    "Embed",
     "Layout",
     "Target",
     "count",
