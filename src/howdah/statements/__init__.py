@@ -24,7 +24,7 @@ from howdah.statements.layout import (
     key_name,
     key_values,
 )
-from howdah.statements.order import order_columns, position_name
+from howdah.statements.order import Part, order, order_columns, position_name
 from howdah.statements.reading import count, get, list_rows
 from howdah.statements.writing import (
     create,
@@ -41,6 +41,7 @@ __all__ = (
     "ColumnOfRows",
     "Embed",
     "Layout",
+    "Part",
     "Target",
     "count",
     "create",
@@ -52,6 +53,7 @@ __all__ = (
     "key_name",
     "key_values",
     "list_rows",
+    "order",
     "order_columns",
     "position_name",
     "restore",
