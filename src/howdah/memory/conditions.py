@@ -35,7 +35,8 @@ def is_readable(layout: Layout, values: Values) -> bool:
     return mark is None or isinstance(mark.type, Boolean) or values[mark] is None
 
 
-def _active(layout: Layout) -> Test:
+def active(layout: Layout) -> Test:
+    """Return what says whether a row is not marked as deleted."""
     mark = layout.soft_delete
     if mark is not None and isinstance(mark.type, Boolean):
         return lambda row: row[mark]
