@@ -1,7 +1,8 @@
 """Rows as JSON bytes that PostgreSQL wrote, one round trip an action, on the fast lane.
 
 plans.py   statements compiled once for asyncpg, then only filled in
-limits.py  the numbers that columns cannot hold
+arrays.py  an array as PostgreSQL's text of it
+batches.py rows that send fields, as the arrays of a statement
 store.py   the store: an action becomes a shape, a plan, a call
 """
 

@@ -1,0 +1,246 @@
+"""The store over dictionaries: the port, in plain Python."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Boolean, Column
+
+from howdah.bulk import missing_rows, refuse_twice, split_keys
+from howdah.errors import Invalid, Misconfigured, NotFound, StaleVersion
+from howdah.limits import too_large
+from howdah.memory.columns import taken
+from howdah.memory.conditions import is_readable, met
+from howdah.memory.database import MemoryDatabase
+from howdah.memory.defaults import creation_default, numbers, update_default
+from howdah.memory.embedded import Embedded
+from howdah.memory.expressions import Values
+from howdah.memory.order import Order
+from howdah.memory.rules import check_row
+from howdah.memory.tables import Change, Key, Stored, Tables
+from howdah.paging import OffsetPage, Page, Slice
+from howdah.query import SHOW_ALL, Query, Show
+from howdah.rendering import Renderer, json_list, read_position
+from howdah.statements import Layout
+from howdah.store import Match, Row
+
+__all__ = ("MemoryStore",)
+
+
+class MemoryStore:
+    """The rows of one table of a MemoryDatabase."""
+
+    def __init__(self, database: MemoryDatabase, layout: Layout, *, model: str) -> None:
+        self._database = database
+        self._layout = layout
+        self._table = layout.table
+        self._model = model
+        self._renderer = Renderer(layout)
+        self._embeds = {n: Embedded(it) for n, it in layout.embeds.items()}
+        self._names = {column: name for name, column in layout.fields.items()}
+        self._keys = tuple(self._names[column] for column in layout.keys)
+        columns = list(layout.table.columns)
+        self._defaults = {c: creation_default(c) for c in columns}
+        self._touched = {c: d for c in columns if (d := update_default(c))}
+
+    async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
+        """Return the row, or raise NotFound; `show` says what of it."""
+        stored = self._found(self._database, key)
+        return Row(body=self._shown(stored.values, show), tag=stored.tag)
+
+    async def list(self, query: Query, page: Page) -> Slice:
+        """Return a page of rows, in the query's order and then that of their keys."""
+        order = Order(self._layout, query)
+        found = order.sorted(met(self._layout, self._database, query))
+        rows, more = _sliced(found, page, order)
+        ends = [order.position(row) for row in (*rows[:1], *rows[-1:])]
+        return Slice(
+            body=json_list(self._shown(row, query.show) for row in rows),
+            first=ends[0] if ends else None,
+            last=ends[-1] if ends else None,
+            more=more,
+            total=None if query.count is None else len(found),
+        )
+
+    async def count(self, query: Query) -> int:
+        """Return how many rows there are."""
+        return len(met(self._layout, self._database, query))
+
+    async def create(self, values: Mapping[str, Any]) -> Row:
+        """Insert a row."""
+        self._refuse_too_large(values)
+        with self._database.change() as change:
+            stored = self._put_new(change, values)
+        return self._row(stored, new=True)
+
+    async def create_many(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
+        """Insert all rows or none; return them as a JSON list, in the order given."""
+        self._refuse_too_large(_columns(rows))
+        with self._database.change() as change:
+            stored = [self._put_new(change, row) for row in rows]
+        return self._renderer.rows(each.values for each in stored)
+
+    async def update(
+        self, key: Any, values: Mapping[str, Any], *, match: Match = None
+    ) -> Row:
+        """Change the fields given and no others; return the row.
+
+        Raises NotFound, and StaleVersion for a row of another version than `match`.
+        """
+        self._refuse_too_large(values)
+        changed = {self._layout.fields[n]: value for n, value in values.items()}
+        with self._database.change() as change:
+            stored = self._matched(self._found(change, key), key, match)
+            if changed:
+                stored = self._put(change, stored, changed)
+        return self._row(stored)
+
+    async def update_many(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
+        """Change in each row the fields it gives beside its key; all rows or none."""
+        keys, changes = split_keys(self._keys, rows)
+        self._refuse_too_large(_columns(changes))
+        fields = self._layout.fields
+        with self._database.change() as change:
+            found = self._found_all(change, keys)
+            stored = [
+                self._put(change, row, {fields[n]: v for n, v in values.items()})
+                if values
+                else row
+                for row, values in zip(found, changes, strict=True)
+            ]
+        return self._renderer.rows(each.values for each in stored)
+
+    async def delete(self, key: Any, *, hard: bool, match: Match = None) -> None:
+        """Mark the row as deleted, or remove it; raises as `update` does."""
+        with self._database.change() as change:
+            stored = self._found(change, key, marked=self._removes(hard=hard))
+            self._delete(change, self._matched(stored, key, match), hard=hard)
+
+    async def delete_many(self, keys: Sequence[Any], *, hard: bool) -> None:
+        """Mark all of these rows as deleted, or remove them; all rows or none."""
+        with self._database.change() as change:
+            found = self._found_all(change, keys, marked=self._removes(hard=hard))
+            for stored in found:
+                self._delete(change, stored, hard=hard)
+
+    async def restore(self, key: Any, *, match: Match = None) -> Row:
+        """Take back the mark of deletion; raises as `update` does."""
+        mark = self._layout.soft_delete
+        if mark is None:
+            raise Misconfigured(f"table {self._table.name!r} has no soft delete")
+        back = True if isinstance(mark.type, Boolean) else None
+        with self._database.change() as change:
+            stored = self._found(change, key, marked=True)
+            stored = self._put(change, self._matched(stored, key, match), {mark: back})
+        return self._row(stored)
+
+    def _shown(self, values: Values, show: Show) -> bytes:
+        """Return the JSON of what is shown of a row, and of its related rows."""
+        related = {
+            name: self._embeds[name].json(values, self._database)
+            for name in show.include
+        }
+        return self._renderer.row(values, show.fields, related)
+
+    def _found(self, tables: Tables, key: Any, *, marked: bool = False) -> Stored:
+        """Return the row with this key; one with a moment of deletion only if asked."""
+        values = key if len(self._layout.keys) > 1 else (key,)
+        stored = tables.table(self._table).get(tuple(values))
+        if stored is None or not (marked or is_readable(self._layout, stored.values)):
+            raise NotFound(model=self._model, key=key)
+        return stored
+
+    def _found_all(
+        self, tables: Tables, keys: Sequence[Any], *, marked: bool = False
+    ) -> Sequence[Stored]:
+        """Return the rows with these keys, or raise with the indexes of the missing."""
+        refuse_twice(self._keys, keys)
+        found, missing = [], []
+        for index, key in enumerate(keys):
+            try:
+                found.append(self._found(tables, key, marked=marked))
+            except NotFound:
+                missing.append(index)
+        if missing:
+            raise missing_rows(self._model, self._keys, keys, missing)
+        return found
+
+    def _removes(self, *, hard: bool) -> bool:
+        return hard or self._layout.soft_delete is None
+
+    def _delete(self, change: Change, stored: Stored, *, hard: bool) -> None:
+        mark = None if hard else self._layout.soft_delete
+        if mark is None:
+            change.remove(self._table, _key(self._layout, stored.values))
+        else:
+            gone = False if isinstance(mark.type, Boolean) else change.now
+            self._put(change, stored, {mark: gone})
+
+    def _matched(self, stored: Stored, key: Any, match: Match) -> Stored:
+        if match is not None and stored.tag not in match:
+            raise StaleVersion(f"{self._model} ID {key} has changed since it was read")
+        return stored
+
+    def _put_new(self, change: Change, values: Mapping[str, Any]) -> Stored:
+        given = {self._layout.fields[name]: value for name, value in values.items()}
+        row: dict[Column[Any], Any] = {}
+        for column, default in self._defaults.items():
+            if column in given:
+                value = given[column]
+            elif default is not None:
+                value = default(values, change.now)
+            else:
+                value = change.number(column) if numbers(column) else None
+            row[column] = taken(column, value)
+        check_row(self._table, row, change.now)
+        return change.put(self._table, row)
+
+    def _put(
+        self, change: Change, stored: Stored, changed: Mapping[Column[Any], Any]
+    ) -> Stored:
+        named = {self._names[column]: value for column, value in changed.items()}
+        fresh = {
+            column: default(named, change.now)
+            for column, default in self._touched.items()
+            if column not in changed
+        }
+        given = {**changed, **fresh}
+        row = {**stored.values, **{c: taken(c, value) for c, value in given.items()}}
+        check_row(self._table, row, change.now)
+        return change.put(self._table, row, at=_key(self._layout, stored.values))
+
+    def _refuse_too_large(self, values: Mapping[str, Any]) -> None:
+        faults = too_large(self._layout.fields, values)
+        if faults:
+            raise Invalid(errors=faults)
+
+    def _row(self, stored: Stored, *, new: bool = False) -> Row:
+        body = self._renderer.row(stored.values)
+        key = _key(self._layout, stored.values) if new else ()
+        one = key[0] if len(key) == 1 else key
+        return Row(body=body, tag=stored.tag, key=one if new else None)
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the values of rows, field by field."""
+    names = {name for row in rows for name in row}
+    return {name: [row.get(name) for row in rows] for name in names}
+
+
+def _key(layout: Layout, values: Values) -> Key:
+    return tuple(values[column] for column in layout.keys)
+
+
+def _sliced(
+    rows: Sequence[Values], page: Page, order: Order
+) -> tuple[list[Values], bool]:
+    """Return the rows of a page, and whether more follow in its direction."""
+    if isinstance(page, OffsetPage):
+        rest = rows[page.skip :]
+        return list(rest[: page.limit]), len(rest) > page.limit
+    backward = page.direction == "prev"
+    rest = rows
+    if page.position is not None:
+        position = read_position(order.columns, page.position)
+        rest = [r for r in rows if order.behind(r, position, backward=backward)]
+    more = len(rest) > page.limit
+    return list(rest[-page.limit :] if backward else rest[: page.limit]), more
