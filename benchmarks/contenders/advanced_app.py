@@ -66,7 +66,7 @@ async def list_items(
     price_min: float | None = None,
     sort: str | None = None,
 ) -> Any:
-    where = [Item.is_active]
+    where = [Item.is_active.is_(True)]
     if price_min is not None:
         where.append(Item.price >= price_min)
     order = [Item.price.asc(), Item.id.asc()] if sort == "price" else [Item.id.asc()]
@@ -84,13 +84,13 @@ def repository_page(limit: int, skip: int) -> Any:
 async def search_items(q: str, items: Items) -> Any:
     found = Item.name.ilike(f"%{q}%") | Item.description.ilike(f"%{q}%")
     return await items.get_many(
-        found, Item.is_active, repository_page(100, 0), order_by=[Item.id.asc()]
+        found, Item.is_active.is_(True), repository_page(100, 0), order_by=[Item.id.asc()]
     )
 
 
 @app.get("/items/count")
 async def count_items(items: Items) -> dict[str, Any]:
-    return {"total": await items.count(Item.is_active)}
+    return {"total": await items.count(Item.is_active.is_(True))}
 
 
 @app.get("/items/{item_id}", response_model=ItemRead)

@@ -83,4 +83,5 @@ async def get_item(item_id: int, session: Session) -> Any:
 
 @app.put("/items/{item_id}", response_model=ItemRead)
 async def update_item(item_id: int, values: ItemUpdate, session: Session) -> Any:
-    return await items.update(session, values, schema_to_select=ItemRead, id=item_id)
+    columns = list(ItemRead.model_fields)
+    return await items.update(session, values, return_columns=columns, id=item_id)
