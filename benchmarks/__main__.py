@@ -50,8 +50,8 @@ def main() -> None:
                             server=process,
                             postmaster=postmaster,
                         )
-                        ask(seconds=1)
-                        measured = ask(seconds=options.seconds)
+                        ask(seconds=action.slow)
+                        measured = ask(seconds=options.seconds * action.slow)
                         results[action.name, contender.name].append(measured)
     actions = [action for action in ACTIONS if action.name in names]
     _write(results, trips, contenders, actions, options.rounds)
@@ -138,6 +138,11 @@ def _count(contender: Contender, action: Action, counter) -> float:
 
 
 def _write(results, trips, contenders, actions, rounds: int) -> None:
+    raw = {
+        f"{action}/{name}": [asdict(each) for each in rounds]
+        for (action, name), rounds in results.items()
+    }
+    (OUT / "rounds.json").write_text(json.dumps(raw, indent=1))
     heading = (
         f"{ROWS:,} rows, {CONNECTIONS} connections, one worker each, medians of "
         f"{rounds} interleaved rounds; Python {platform.python_version()}.\n\n"
@@ -145,11 +150,6 @@ def _write(results, trips, contenders, actions, rounds: int) -> None:
     text = heading + table(results, trips, contenders, actions)
     (OUT / "table.md").write_text(text, encoding="utf-8")
     (OUT / "speed.svg").write_text(picture(results, contenders, actions))
-    raw = {
-        f"{action}/{name}": [asdict(each) for each in rounds]
-        for (action, name), rounds in results.items()
-    }
-    (OUT / "rounds.json").write_text(json.dumps(raw, indent=1))
     print(text)
 
 

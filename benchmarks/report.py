@@ -70,7 +70,7 @@ def _ratios(results: Results, action: str, base: str) -> dict[str, float]:
     if not bases:
         return {}
     return {
-        name: median(r.rate / b.rate for r, b in zip(rounds, bases, strict=False))
+        name: median(r.rate / b.rate for r, b in zip(rounds, bases, strict=True))
         for (of, name), rounds in results.items()
         if of == action
     }
