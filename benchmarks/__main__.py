@@ -18,7 +18,7 @@ import psycopg
 from benchmarks.actions import ACTIONS, ROWS, Action
 from benchmarks.answers import answers, asked_of
 from benchmarks.contender import ADDRESS, CONTENDERS, Contender
-from benchmarks.driving import CONNECTIONS, Measured, drive
+from benchmarks.driving import drive
 from benchmarks.report import picture, table
 from benchmarks.tables import FILL, INDEXES, SQL
 from benchmarks.trips import counting
@@ -144,7 +144,7 @@ def _write(results, trips, contenders, actions, rounds: int) -> None:
     }
     (OUT / "rounds.json").write_text(json.dumps(raw, indent=1))
     heading = (
-        f"{ROWS:,} rows, {CONNECTIONS} connections, one worker each, medians of "
+        f"{ROWS:,} rows, 32 connections (4 for batches), one worker each, medians of "
         f"{rounds} interleaved rounds; Python {platform.python_version()}.\n\n"
     )
     text = heading + table(results, trips, contenders, actions)

@@ -24,6 +24,7 @@ class Action:
     path: str
     method: str = "GET"
     body: Any = None
+    connections: int = 32
     slow: int = 1
     """How many times longer than others it is measured."""
     spelled: Mapping[str, str] = field(default_factory=dict)
@@ -94,5 +95,5 @@ ACTIONS = (
     Action(name="count", path="/items/count"),
     Action(name="update", path="/items/{n}", method="PUT", body={"price": 2.5}),
     Action(name="create", path="/items/", method="POST", body=_ROW),
-    Action(name="batch", path="/items/batch", method="POST", body=_BATCH, slow=3),
+    Action(name="batch", path="/items/batch", method="POST", body=_BATCH, slow=3, connections=4),
 )

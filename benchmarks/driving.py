@@ -1,4 +1,4 @@
-"""One measurement: wrk at 32 connections, and who used the processors meanwhile."""
+"""One measurement: wrk on loopback, and who used the processors meanwhile."""
 
 import json
 import os
@@ -11,9 +11,8 @@ from pathlib import Path
 from benchmarks.actions import Action
 from benchmarks.contender import ADDRESS
 
-__all__ = ("CONNECTIONS", "Measured", "drive", "postgres_processes")
+__all__ = ("Measured", "drive", "postgres_processes")
 
-CONNECTIONS = 32
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -34,7 +33,7 @@ def drive(
 ) -> Measured:
     """Ask for some seconds; count the processor time of server and database."""
     before = _used({server}), _used(postgres_processes(postmaster))
-    result = _wrk(action.script(contender), seconds)
+    result = _wrk(action, contender, seconds)
     after = _used({server}), _used(postgres_processes(postmaster))
     requests = max(1, result["requests"])
     return Measured(
@@ -53,11 +52,11 @@ def postgres_processes(postmaster: int) -> set[int]:
     return {postmaster, *(int(child) for child in children.split())}
 
 
-def _wrk(script: str, seconds: int) -> dict[str, float]:
+def _wrk(action: Action, contender: str, seconds: int) -> dict[str, float]:
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
-        file.write(script)
+        file.write(action.script(contender))
         file.flush()
-        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s"]
+        command = ["wrk", "-t1", f"-c{action.connections}", f"-d{seconds}s"]
         ran = subprocess.run(  # noqa: S603 - our own command
             [*command, "-s", file.name, ADDRESS],
             capture_output=True,

@@ -85,7 +85,7 @@ async def _answer(scope: Any, receive: Any) -> tuple[int, bytes]:
     if method == "GET":
         text = await _read(path, parse_qs(scope["query_string"].decode()))
         return (200, text.encode()) if text else (404, b"{}")
-    body = (await receive())["body"]
+    body = await _body(receive)
     if path == "batch":
         return 201, ((await lane.fetch(BATCH, body.decode())) or "").encode()
     row = json.loads(body)
@@ -94,6 +94,15 @@ async def _answer(scope: Any, receive: Any) -> tuple[int, bytes]:
         return 201, ((await lane.fetch(CREATE, *values)) or "").encode()
     text = await lane.fetch(UPDATE, int(path), row["price"])
     return (200, text.encode()) if text else (404, b"{}")
+
+
+async def _body(receive: Any) -> bytes:
+    parts = []
+    while True:
+        message = await receive()
+        parts.append(message["body"])
+        if not message.get("more_body"):
+            return b"".join(parts)
 
 
 async def _read(path: str, asked: dict[str, list[str]]) -> str | None:
