@@ -39,9 +39,7 @@ class Action:
         before, hole, after = self.path_at(contender).partition("{n}")
         number = f' .. math.random(1, {ROWS}) .. "{after}"' if hole else ""
         body = "nil" if self.body is None else _quoted(json.dumps(self.body))
-        return _SCRIPT.format(
-            method=self.method, path=f'"{before}"{number}', body=body
-        )
+        return _SCRIPT.format(method=self.method, path=f'"{before}"{number}', body=body)
 
     def example(self, contender: str) -> str:
         """Return a path with a number in it, to compare answers by."""
@@ -95,5 +93,12 @@ ACTIONS = (
     Action(name="count", path="/items/count"),
     Action(name="update", path="/items/{n}", method="PUT", body={"price": 2.5}),
     Action(name="create", path="/items/", method="POST", body=_ROW),
-    Action(name="batch", path="/items/batch", method="POST", body=_BATCH, slow=3, connections=4),
+    Action(
+        name="batch",
+        path="/items/batch",
+        method="POST",
+        body=_BATCH,
+        slow=3,
+        connections=4,
+    ),
 )

@@ -41,9 +41,7 @@ class ItemService(service.SQLAlchemyAsyncRepositoryService[Item]):
     repository_type = Repo
 
 
-Items = Annotated[
-    ItemService, Depends(alchemy.provide_service(ItemService, load=None))
-]
+Items = Annotated[ItemService, Depends(alchemy.provide_service(ItemService, load=None))]
 
 
 @app.post("/items/", response_model=ItemRead, status_code=201)
@@ -53,9 +51,7 @@ async def create_item(values: ItemCreate, items: Items) -> Any:
 
 @app.post("/items/batch", response_model=list[ItemRead], status_code=201)
 async def create_items(rows: list[ItemCreate], items: Items) -> Any:
-    return await items.create_many(
-        [row.model_dump() for row in rows], auto_commit=True
-    )
+    return await items.create_many([row.model_dump() for row in rows], auto_commit=True)
 
 
 @app.get("/items/", response_model=list[ItemRead])
@@ -84,7 +80,10 @@ def repository_page(limit: int, skip: int) -> Any:
 async def search_items(q: str, items: Items) -> Any:
     found = Item.name.ilike(f"%{q}%") | Item.description.ilike(f"%{q}%")
     return await items.get_many(
-        found, Item.is_active.is_(True), repository_page(100, 0), order_by=[Item.id.asc()]
+        found,
+        Item.is_active.is_(True),
+        repository_page(100, 0),
+        order_by=[Item.id.asc()],
     )
 
 

@@ -32,7 +32,9 @@ CREATE = (
     "INSERT INTO items (name, description, price, tax) "
     f"VALUES ($1, $2, $3, $4) RETURNING {ROW}"
 )
-UPDATE = f"UPDATE items SET price = $2, updated_at = now() WHERE id = $1 RETURNING {ROW}"
+UPDATE = (
+    f"UPDATE items SET price = $2, updated_at = now() WHERE id = $1 RETURNING {ROW}"
+)
 BATCH = (
     "WITH given AS (INSERT INTO items (name, description, price, tax) SELECT * FROM "
     "json_to_recordset($1) AS r(name text, description text, price numeric, "

@@ -90,9 +90,7 @@ async def get_item(item_id: int, session: Session) -> Any:
 @app.put("/items/{item_id}", response_model=ItemRead)
 async def update_item(item_id: int, values: ItemUpdate, session: Session) -> Any:
     changes = {**values.model_dump(exclude_unset=True), "updated_at": func.now()}
-    statement = (
-        update(Item).where(Item.id == item_id).values(**changes).returning(Item)
-    )
+    statement = update(Item).where(Item.id == item_id).values(**changes).returning(Item)
     item = (await session.execute(statement)).scalar_one_or_none()
     await session.commit()
     if item is None:
