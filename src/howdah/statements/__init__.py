@@ -22,7 +22,7 @@ from howdah.statements.layout import (
     key_name,
     key_values,
 )
-from howdah.statements.order import order_columns, position_name
+from howdah.statements.order import Part, order, order_columns, position_name
 from howdah.statements.reading import count, get, list_rows
 from howdah.statements.writing import (
     create,
@@ -38,6 +38,7 @@ __all__ = (
     "MATCH",
     "ColumnOfRows",
     "Layout",
+    "Part",
     "Target",
     "count",
     "create",
@@ -49,6 +50,7 @@ __all__ = (
     "key_name",
     "key_values",
     "list_rows",
+    "order",
     "order_columns",
     "position_name",
     "restore",
