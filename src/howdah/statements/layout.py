@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import BaseModel
 from sqlalchemy import (
     ARRAY,
     Boolean,
@@ -54,6 +55,8 @@ class Layout:
     soft_delete: Column[Any] | None = None
     filters: Mapping[str, "Target"] = field(default_factory=dict)
     """What filters reach, by their names."""
+    schema: type[BaseModel] | None = None
+    """What a row looks like as JSON, for stores whose database does not write it."""
 
     @property
     def keys(self) -> tuple[Column[Any], ...]:
