@@ -14,7 +14,7 @@ PACKAGE = Path(howdah.__file__).parent
 FLOORS = (
     ("errors", "events"),
     ("drivers", "embedded", "models", "query", "settings"),
-    ("connection", "engine", "lane", "paging", "retry"),
+    ("connection", "engine", "lane", "paging", "retry", "sqlite"),
     ("database", "statements", "store"),
     ("rendering",),
     ("fast", "migrations", "repository"),

@@ -10,10 +10,11 @@ providers misspell a URL. Opens nothing and connects to nothing.
 
 from howdah.settings.environment import Settings
 from howdah.settings.options import PageLimits, Pool, Retry, Timeouts
-from howdah.settings.url import DatabaseURL, session_option
+from howdah.settings.url import DatabaseURL, Dialect, session_option
 
 __all__ = (
     "DatabaseURL",
+    "Dialect",
     "PageLimits",
     "Pool",
     "Retry",

@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from howdah.errors import Misconfigured
 
-__all__ = ("LARGEST_PORT", "DatabaseURL", "session_option")
+__all__ = ("LARGEST_PORT", "DatabaseURL", "Dialect", "session_option")
+
+Dialect = Literal["postgresql", "sqlite"]
 
 # What libpq understands in a URL and asyncpg does too:
 # https://www.postgresql.org/docs/18/libpq-connect.html#LIBPQ-PARAMKEYWORDS
@@ -68,13 +70,18 @@ _FOREIGN = frozenset(
         "workaround",
     }
 )
-_SCHEME = re.compile(r"(?:postgres|postgresql)(?:\+[a-z0-9_]+)?\Z")
+_SCHEME = re.compile(r"(?:postgres|postgresql)(?:\+([a-z0-9_]+))?\Z")
+_SQLITE_SCHEME = re.compile(r"sqlite(?:\+[a-z0-9_]+)?\Z")
+# What SQLite understands in a URI: https://www.sqlite.org/uri.html#recognized_query_parameters
+_SQLITE = frozenset({"immutable", "mode", "nolock", "vfs"})
+# What others write into the URL of a file, and what is so or is not so anyway.
+_SQLITE_FOREIGN = frozenset({"cache", "check_same_thread", "timeout", "uri"})
 _SOME_SCHEME = re.compile(r"[a-z][a-z0-9+]{0,19}\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseURL:
-    """A repaired PostgreSQL URL; its text and repr hide the password."""
+    """A repaired URL of PostgreSQL or SQLite; its text and repr hide the password."""
 
     user: str | None = None
     password: str | None = field(default=None, repr=False)
@@ -83,6 +90,9 @@ class DatabaseURL:
     parameters: Mapping[str, str] = field(default_factory=dict)
     pooled: bool = False
     """True behind a pooler in transaction mode, like that of Neon or Supabase."""
+    dialect: Dialect = "postgresql"
+    driver: Literal["asyncpg", "psycopg"] = "asyncpg"
+    """What sessions speak with PostgreSQL through; the fast lane is asyncpg's."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -93,13 +103,16 @@ class DatabaseURL:
         and Prisma add. Raises Misconfigured with the password left out.
         """
         scheme, separator, rest = text.strip().partition("://")
-        if not separator or not _SCHEME.match(scheme):
+        if separator and _SQLITE_SCHEME.match(scheme):
+            return cls._parse_file(rest)
+        found = _SCHEME.match(scheme)
+        if not separator or not found:
             # What stands before `://`, or all without it, may be a password.
             shown = separator and _SOME_SCHEME.match(scheme)
             raise Misconfigured(
                 f"the database URL {f'begins with {scheme!r}' if shown else _BARE}; it "
                 "has to begin with postgresql://, like "
-                "postgresql://user:password@host:5432/name"
+                "postgresql://user:password@host:5432/name, or with sqlite:///"
             )
         credentials, address, query = _split(rest)
         netloc, _, path = address.partition("/")
@@ -115,19 +128,52 @@ class DatabaseURL:
             parameters=MappingProxyType(
                 {k: v for k, v in parameters.items() if k not in _FOREIGN}
             ),
+            driver="psycopg" if found[1] == "psycopg" else "asyncpg",
+        )
+
+    @classmethod
+    def _parse_file(cls, rest: str) -> Self:
+        """Read what follows `sqlite://`: three slashes and a path, or nothing."""
+        address, _, query = rest.partition("?")
+        parameters = dict(parse_qsl(query, keep_blank_values=True))
+        if address and not address.startswith("/"):
+            raise Misconfigured(
+                "the URL of an SQLite file has three slashes before a relative path, "
+                "and four before an absolute one: sqlite:///shop.db"
+            )
+        if not parameters.keys() <= _SQLITE | _SQLITE_FOREIGN:
+            raise Misconfigured(
+                "the URL of an SQLite file has a parameter that SQLite does not know; "
+                f"it knows {', '.join(sorted(_SQLITE))}"
+            )
+        path = unquote(address[1:]).removeprefix("file:")
+        return cls(
+            database=None if path in {"", ":memory:"} else path,
+            parameters=MappingProxyType(
+                {k: v for k, v in parameters.items() if k in _SQLITE}
+            ),
+            dialect="sqlite",
         )
 
     def __str__(self) -> str:
         return self._render("***" if self.password else None, self._for_libpq())
 
     def reveal(self) -> str:
-        """Return the whole URL, password included, as libpq reads it."""
+        """Return the whole URL, password included, as libpq reads it; or the file's."""
         return self._render(self.password, self._for_libpq())
 
     def for_asyncpg(self) -> str:
         """Return the URL with only what asyncpg understands."""
         known = {k: v for k, v in self.parameters.items() if k in _BOTH}
         return self._render(self.password, known)
+
+    def for_sqlite(self, memory: str) -> str:
+        """Return the URI of the file; without one, of that name in memory."""
+        # A database in memory is one for all connections only in this file system.
+        place, query = self.database or f"/{memory}", dict(self.parameters)
+        if self.database is None:
+            query = {"vfs": "memdb"}
+        return f"file:{quote(place)}{_query(query)}"
 
     @property
     def session_parameters(self) -> dict[str, str]:
@@ -136,14 +182,7 @@ class DatabaseURL:
 
     def with_database(self, name: str) -> Self:
         """Return the same address with another database."""
-        return type(self)(
-            user=self.user,
-            password=self.password,
-            hosts=self.hosts,
-            database=name,
-            parameters=self.parameters,
-            pooled=self.pooled,
-        )
+        return replace(self, database=name)
 
     def _for_libpq(self) -> dict[str, str]:
         """Return the parameters; those that libpq refuses become options."""
@@ -160,6 +199,8 @@ class DatabaseURL:
         return parameters
 
     def _render(self, password: str | None, parameters: Mapping[str, str]) -> str:
+        if self.dialect == "sqlite":
+            return f"sqlite:///{quote(self.database or '')}{_query(self.parameters)}"
         user = quote(self.user or "", safe="")
         if password is not None:
             user += ":" + quote(password, safe="*")
@@ -173,7 +214,7 @@ class DatabaseURL:
         return (
             f"postgresql://{user + '@' if user else ''}{netloc}"
             f"/{quote(self.database or '', safe='')}"
-            f"{'?' + urlencode(query, quote_via=quote) if query else ''}"
+            f"{_query(query)}"
         )
 
     @property
@@ -183,6 +224,10 @@ class DatabaseURL:
 
 
 _BARE = "has no scheme"
+
+
+def _query(parameters: Mapping[str, str]) -> str:
+    return f"?{urlencode(parameters, quote_via=quote)}" if parameters else ""
 
 
 def session_option(name: str, value: str) -> str:
