@@ -13,9 +13,9 @@ PACKAGE = Path(howdah.__file__).parent
 # From the ground up; docs/explanation/architecture.md says what lives where.
 FLOORS = (
     ("errors", "events"),
-    ("connection", "engine", "lane", "paging", "retry", "sqlite"),
     ("drivers", "embedded", "limits", "models", "query", "settings"),
-    ("database", "statements", "store"),
+    ("connection", "engine", "lane", "paging", "retry", "sqlite"),
+    ("bulk", "database", "statements", "store"),
     ("rendering",),
     ("fast", "memory", "migrations", "repository"),
     ("load", "problems", "pytest_plugin", "scaffold", "telemetry"),

@@ -53,8 +53,18 @@ class Store(Protocol):
         Raises NotFound, and StaleVersion for a row of another version than `match`.
         """
 
+    async def update_many(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
+        """Change in each row the fields it gives beside its key; all rows or none.
+
+        Returns a JSON list in the order given. Raises NotFound with the indexes of
+        rows that are not there, and Invalid where a key is given twice.
+        """
+
     async def delete(self, key: Any, *, hard: bool, match: Match = None) -> None:
         """Mark the row as deleted, or remove it; raises as `update` does."""
+
+    async def delete_many(self, keys: Sequence[Any], *, hard: bool) -> None:
+        """Mark all of these rows as deleted, or remove them; see `update_many`."""
 
     async def restore(self, key: Any, *, match: Match = None) -> Row:
         """Take back the mark of deletion; raises as `update` does."""

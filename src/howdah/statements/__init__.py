@@ -11,27 +11,30 @@ it can be compiled once (`fast`) and filled in for ever.
     order.py       sort and position -> ORDER BY and what lies behind a position
     reading.py     get, list, count
     writing.py     create, update, delete, restore
+    given.py       the rows of a batch as a table
+    many.py        create, update, delete, of many rows
 """
 
 from howdah.statements.conditions import filter_name, filter_values
+from howdah.statements.given import sent_name, value_name
 from howdah.statements.layout import (
     MATCH,
     ColumnOfRows,
     Layout,
     Target,
+    array_type,
     key_name,
     key_values,
 )
+from howdah.statements.many import create_many, delete_many, update_many
 from howdah.statements.order import Part, order, order_columns, position_name
 from howdah.statements.reading import count, get, list_rows
 from howdah.statements.writing import (
     create,
-    create_many,
     hard_delete,
     restore,
     soft_delete,
     update_row,
-    value_name,
 )
 
 __all__ = (
@@ -40,9 +43,11 @@ __all__ = (
     "Layout",
     "Part",
     "Target",
+    "array_type",
     "count",
     "create",
     "create_many",
+    "delete_many",
     "filter_name",
     "filter_values",
     "get",
@@ -54,7 +59,9 @@ __all__ = (
     "order_columns",
     "position_name",
     "restore",
+    "sent_name",
     "soft_delete",
+    "update_many",
     "update_row",
     "value_name",
 )

@@ -30,6 +30,7 @@ __all__ = (
     "Layout",
     "Target",
     "active",
+    "array_type",
     "is_key",
     "is_match",
     "is_readable",
@@ -135,13 +136,31 @@ def is_match() -> ColumnElement[bool]:
     return tag() == any_(bindparam(MATCH, type_=ARRAY(Text)))
 
 
+def array_type(type_: TypeEngine[Any]) -> ARRAY[Any] | None:
+    """Return the type of a column's arrays, None where it holds none.
+
+    PostgreSQL takes an array of arrays for one of more dimensions, so in an array
+    parameter each stands as its text, to be cast to this.
+    """
+    plain = _plain(type_)
+    if not isinstance(plain, ARRAY):
+        return None
+    return ARRAY(_element_type(plain.item_type), dimensions=plain.dimensions)
+
+
 def _element_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
     """Return the type that a column has inside an array parameter."""
-    plain = type_
-    if isinstance(type_, TypeDecorator) and not isinstance(type_, Interval):
-        plain = type_.impl_instance
-    if isinstance(plain, String) and not isinstance(plain, Enum):
+    plain = _plain(type_)
+    if isinstance(plain, ARRAY) or (
+        isinstance(plain, String) and not isinstance(plain, Enum)
+    ):
         # The array is cast explicitly, and an explicit cast to VARCHAR(n) cuts the
         # text off in silence; as TEXT it meets the column's own length, and fails.
         return Text()
     return plain
+
+
+def _plain(type_: TypeEngine[Any]) -> TypeEngine[Any]:
+    if isinstance(type_, TypeDecorator) and not isinstance(type_, Interval):
+        return _plain(type_.impl_instance)
+    return type_

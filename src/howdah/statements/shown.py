@@ -20,7 +20,7 @@ from sqlalchemy.types import Enum
 
 from howdah.statements.layout import Layout
 
-__all__ = ("ROW", "json", "json_list", "json_of", "shown")
+__all__ = ("ROW", "json", "json_list", "json_of", "quoted", "shown")
 
 ROW = "__row"
 """The name of a subquery that is a row; one named like a table would stand for it."""
@@ -61,10 +61,11 @@ def _in_json(column: Column[Any]) -> ColumnElement[Any]:
     plain = all(isinstance(value, str) for value in values.values())
     if not plain or not values.keys() >= set(column.type.enums):  # type: ignore[attr-defined] # an Enum
         return column
-    pairs = {_quoted(label): _quoted(value) for label, value in values.items()}
+    pairs = {quoted(label): quoted(value) for label, value in values.items()}
     return case(pairs, value=cast(column, Text)) if values else column
 
 
-def _quoted(value: str) -> ColumnElement[str]:
+def quoted(value: str) -> ColumnElement[str]:
+    """Return a text of our own as a part of the statement."""
     # Part of the text, so that a plan has no parameters but those of the request.
     return literal_column("'{}'".format(value.replace("'", "''")), Text)
