@@ -15,7 +15,7 @@ from howdah.errors import Misconfigured
 from howdah.fast import FastStore
 from howdah.memory import MemoryDatabase, MemoryStore
 from howdah.paging import Page, Slice
-from howdah.query import Query
+from howdah.query import SHOW_ALL, Query, Show
 from howdah.resource.declaration import Declaration, read_language, read_layout
 from howdah.statements import Layout
 from howdah.store import Match, Row, Store
@@ -43,9 +43,9 @@ class Rows(Declaration, Generic[M]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name})"
 
-    async def get(self, key: Any) -> Row:
-        """Return one row, or raise NotFound."""
-        return await self.store.get(key)
+    async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
+        """Return one row, or raise NotFound; `show` says what of it."""
+        return await self.store.get(key, show=show)
 
     async def list(self, query: Query, page: Page) -> Slice:
         """Return a page of rows; searches come through here as well."""
