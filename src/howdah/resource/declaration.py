@@ -54,6 +54,11 @@ class Declaration:
     page: ClassVar[PageLimits] = PageLimits()
     batch: ClassVar[int] = 10_000
     """Most rows of one batch."""
+    orm: ClassVar[bool] = False
+    """Go through the model's own sessions on PostgreSQL as well, at more round trips.
+
+    Its validators and events run then, and the read schema may show what is no column:
+    properties, relations by schemas of theirs, computed fields."""
     body: ClassVar[int] = 16 * 1024 * 1024
     """Most bytes of a request's body."""
 

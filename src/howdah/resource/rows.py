@@ -14,6 +14,7 @@ from howdah.database import Database
 from howdah.errors import Misconfigured
 from howdah.fast import FastStore
 from howdah.memory import MemoryDatabase, MemoryStore
+from howdah.orm import OrmStore
 from howdah.paging import Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
 from howdah.resource.declaration import Declaration, read_language, read_layout
@@ -39,7 +40,7 @@ class Rows(Declaration, Generic[M]):
         self.fields = layout.fields
         self.keys = _key_fields(layout)
         self.language = read_language(type(self), layout)
-        self.store = store or _store(db, layout, self.name)
+        self.store = store or _store(type(self), db, layout)
         _check_overrides(type(self))
 
     def __repr__(self) -> str:
@@ -89,11 +90,15 @@ class Rows(Declaration, Generic[M]):
         return await self.store.restore(key, match=match)
 
 
-def _store(db: Database | MemoryDatabase, layout: Layout, model: str) -> Store:
+def _store(
+    cls: type[Rows[Any]], db: Database | MemoryDatabase, layout: Layout
+) -> Store:
     """Return what keeps the rows there."""
     if isinstance(db, MemoryDatabase):
-        return MemoryStore(db, layout, model=model)
-    return FastStore(db, layout, model=model)
+        return MemoryStore(db, layout, model=cls.model.__name__)
+    if cls.orm or db.dialect != "postgresql":
+        return OrmStore(db, layout, model=cls.model)
+    return FastStore(db, layout, model=cls.model.__name__)
 
 
 def _key_fields(layout: Layout) -> Mapping[str, Column[Any]]:

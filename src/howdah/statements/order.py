@@ -11,11 +11,15 @@ from typing import Any
 from sqlalchemy import (
     Column,
     ColumnElement,
+    Enum,
+    String,
     and_,
     false,
     or_,
     tuple_,
 )
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from howdah.query import Query
 from howdah.statements.layout import Layout
@@ -35,7 +39,8 @@ class Part:
     def clause(self, *, backward: bool) -> ColumnElement[Any]:
         """Return the column's part of ORDER BY."""
         down = self.descending is not backward
-        clause = self.column.desc() if down else self.column.asc()
+        place = _place(self.column)
+        clause: ColumnElement[Any] = place.desc() if down else place.asc()
         if not self.column.nullable:
             # Said for nothing, it would keep PostgreSQL from using an index.
             return clause
@@ -54,7 +59,8 @@ class Part:
         if value is None:
             return false() if nulls_behind else self.column.is_not(None)
         down = self.descending is not backward
-        beyond = self.column < place if down else self.column > place
+        here, there = _place(self.column), _place(place)
+        beyond = here < there if down else here > there
         return or_(beyond, self.column.is_(None)) if nulls_behind else beyond
 
 
@@ -88,9 +94,10 @@ def behind(
     alike = {(part.descending, part.column.nullable) for part in parts}
     if alike in ({(False, False)}, {(True, False)}):
         # One comparison of rows, which one index serves.
-        columns = tuple_(*(part.column for part in parts))
+        columns = tuple_(*(_place(part.column) for part in parts))
+        placed = tuple_(*(_place(place) for place in here))
         down = parts[0].descending is not backward
-        return columns < tuple_(*here) if down else columns > tuple_(*here)
+        return columns < placed if down else columns > placed
     chain = []
     for number, part in enumerate(parts):
         before = [p.at(position[n], here[n]) for n, p in enumerate(parts[:number])]
@@ -102,6 +109,35 @@ def behind(
 def order_columns(layout: Layout, query: Query) -> list[Column[Any]]:
     """Return the columns whose values make a position: the sort's, then the key."""
     return [part.column for part in order(layout, query)]
+
+
+class _Declared(FunctionElement[Any]):
+    """A value of an enum, in the order in which its values are declared."""
+
+    inherit_cache = True
+
+
+@compiles(_Declared)
+def _as_it_is(element: _Declared, compiler: Any, **options: Any) -> str:
+    # PostgreSQL's own enums have this order.
+    return str(compiler.process(*element.clauses, **options))
+
+
+@compiles(_Declared, "sqlite")
+def _by_number(element: _Declared, compiler: Any, **options: Any) -> str:
+    (value,) = element.clauses
+    label: Any = compiler.render_literal_value
+    cases = " ".join(
+        f"WHEN {label(name, String())} THEN {number}"
+        for number, name in enumerate(value.type.enums)  # type: ignore[attr-defined] # an Enum
+    )
+    return f"CASE {compiler.process(value, **options)} {cases} END"
+
+
+def _place(value: Any) -> Any:
+    """Return what puts a value into its place, which an enum has by its declaration."""
+    is_enum = isinstance(value.type, Enum) and value.type.native_enum
+    return _Declared(value) if is_enum else value
 
 
 def position_name(number: int) -> str:

@@ -1,0 +1,355 @@
+"""The store over the ORM: a session and a transaction of its own for each action."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from sqlalchemy import Boolean, Integer, delete, false, func, select
+from sqlalchemy.orm import Session, lazyload
+
+from howdah.bulk import missing_rows, refuse_twice, split_keys
+from howdah.database import Database
+from howdah.errors import (
+    HowdahError,
+    Invalid,
+    Misconfigured,
+    MissingReference,
+    NotFound,
+    StaleVersion,
+)
+from howdah.limits import holds, largest, too_large
+from howdah.models import constraint_fields
+from howdah.orm.fitting import fitted
+from howdah.orm.found import Finder, Found, execute
+from howdah.orm.references import explained
+from howdah.orm.shown import Shown
+from howdah.orm.written import changed, deletes_by_itself, made
+from howdah.paging import OffsetPage, Page, Slice
+from howdah.query import SHOW_ALL, Filter, Query, Show
+from howdah.rendering import position_text, read_position
+from howdah.statements import (
+    Layout,
+    Part,
+    filter_values,
+    order,
+    order_columns,
+    position_name,
+)
+from howdah.statements.conditions import conditions
+from howdah.statements.layout import is_readable
+from howdah.statements.order import behind
+from howdah.statements.places import Filled
+from howdah.store import Match, Row
+
+__all__ = ("OrmStore",)
+
+T = TypeVar("T")
+Values = Mapping[str, Any]
+
+
+class OrmStore:
+    """The rows of one model, over the sessions of a Database."""
+
+    def __init__(self, database: Database, layout: Layout, *, model: type[Any]) -> None:
+        self._database = database
+        self._layout = layout
+        self._mapped = model
+        self._model = model.__name__
+        self._shown = Shown(layout, model)
+        self._finder = Finder(layout, model, self._shown.options)
+        names = {column: name for name, column in layout.fields.items()}
+        self._keys = tuple(names[column] for column in layout.keys)
+        self._mark = names.get(layout.soft_delete)  # type: ignore[arg-type] # None is in no column's place
+        self._by_session = deletes_by_itself(model)
+
+    async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
+        """Return the row, or raise NotFound; `show` says what of it."""
+
+        def work(session: Session) -> Row:
+            row, tag = self._one(session, key)
+            return Row(body=self._shown.row(session, row, show), tag=tag)
+
+        return await self._read(work)
+
+    async def list(self, query: Query, page: Page) -> Slice:
+        """Return a page of rows, in the query's order and then that of their keys."""
+        self._refuse_filters(query)
+        return await self._read(lambda session: self._page(session, query, page))
+
+    async def count(self, query: Query) -> int:
+        """Return how many rows there are."""
+        self._refuse_filters(query)
+        return await self._read(lambda session: self._total(session, query))
+
+    async def create(self, values: Values) -> Row:
+        """Insert a row."""
+
+        def work(session: Session) -> Row:
+            ((row, tag),) = self._add(session, [values])
+            body = self._shown.row(session, row)
+            return Row(body=body, tag=tag, key=self._finder.key(row))
+
+        return await self._write(work, [values])
+
+    async def create_many(self, rows: Sequence[Values]) -> bytes:
+        """Insert all rows or none; return them as a JSON list, in the order given."""
+
+        def work(session: Session) -> bytes:
+            stored = self._add(session, rows)
+            return self._shown.rows(session, [row for row, _ in stored])
+
+        return await self._write(work, rows) if rows else b"[]"
+
+    async def update(self, key: Any, values: Values, *, match: Match = None) -> Row:
+        """Change the fields given and no others; return the row.
+
+        Raises NotFound, and StaleVersion for a row of another version than `match`.
+        """
+
+        def work(session: Session) -> Row:
+            row, _ = self._one(session, key, lock=True, match=match)
+            ((row, tag),) = self._change(session, [row], [values])
+            return Row(body=self._shown.row(session, row), tag=tag)
+
+        return await self._write(work, [values])
+
+    async def update_many(self, rows: Sequence[Values]) -> bytes:
+        """Change in each row the fields it gives beside its key; all rows or none."""
+        if not rows:
+            return b"[]"
+        keys, changes = split_keys(self._keys, rows)
+
+        def work(session: Session) -> bytes:
+            found = self._all(session, keys)
+            stored = self._change(session, found, changes)
+            return self._shown.rows(session, [row for row, _ in stored])
+
+        return await self._write(work, changes)
+
+    async def delete(self, key: Any, *, hard: bool, match: Match = None) -> None:
+        """Mark the row as deleted, or remove it; raises as `update` does."""
+        hard = hard or self._mark is None
+
+        def work(session: Session) -> None:
+            row, _ = self._one(session, key, marked=hard, lock=True, match=match)
+            self._remove(session, row) if hard else self._set_mark(row, deleted=True)
+            session.flush()
+
+        await self._write(work)
+
+    async def delete_many(self, keys: Sequence[Any], *, hard: bool) -> None:
+        """Mark all of these rows as deleted, or remove them; all rows or none."""
+        hard = hard or self._mark is None
+
+        def work(session: Session) -> None:
+            for row in self._all(session, keys, marked=hard):
+                self._remove(session, row) if hard else self._set_mark(
+                    row, deleted=True
+                )
+            session.flush()
+
+        if keys:
+            await self._write(work)
+
+    async def restore(self, key: Any, *, match: Match = None) -> Row:
+        """Take back the mark of deletion; raises as `update` does."""
+        if self._mark is None:
+            table = self._layout.table.name
+            raise Misconfigured(f"table {table!r} has no soft delete")
+
+        def work(session: Session) -> Row:
+            row, _ = self._one(session, key, marked=True, lock=True, match=match)
+            self._set_mark(row, deleted=False)
+            ((row, tag),) = self._flushed(session, [row])
+            return Row(body=self._shown.row(session, row), tag=tag)
+
+        return await self._write(work)
+
+    async def _read(self, work: Callable[[Session], T]) -> T:
+        async with self._database.transaction(read_only=True) as session:
+            return await session.run_sync(work)
+
+    async def _write(
+        self, work: Callable[[Session], T], given: Sequence[Values] = ()
+    ) -> T:
+        try:
+            async with self._database.transaction() as session:
+                return await session.run_sync(work)
+        except HowdahError as error:
+            raise await self._blamed(error, given) from error.__cause__
+
+    async def _blamed(self, error: HowdahError, given: Sequence[Values]) -> HowdahError:
+        """Return the error with the names of the fields that it is about."""
+        tables = self._layout.table.metadata.tables.values()
+        error.naming(constraint_fields(error.constraint, tables))
+        if self._is_file and isinstance(error, MissingReference) and not error.errors:
+            return await self._read(
+                lambda session: explained(session, self._layout, given, error)
+            )
+        return error
+
+    @property
+    def _is_file(self) -> bool:
+        return self._database.dialect == "sqlite"
+
+    def _page(self, session: Session, query: Query, page: Page) -> Slice:
+        parts = order(self._layout, query)
+        backward = not isinstance(page, OffsetPage) and page.direction == "prev"
+        statement = (
+            select(self._mapped)
+            .where(*self._conditions(query))
+            .order_by(*(part.clause(backward=backward) for part in parts))
+            # One row more tells whether there are more.
+            .limit(page.limit + 1)
+            .options(lazyload("*"), *self._shown.options)
+        )
+        statement = self._placed(statement, query, page, parts)
+        rows = [row for (row,) in execute(session, statement)]
+        more, rows = len(rows) > page.limit, rows[: page.limit]
+        if backward:
+            rows.reverse()
+        return Slice(
+            body=self._shown.rows(session, rows, query.show),
+            first=self._position(rows[0], parts) if rows else None,
+            last=self._position(rows[-1], parts) if rows else None,
+            more=more,
+            total=None if query.count is None else self._total(session, query),
+        )
+
+    def _placed(
+        self, statement: Any, query: Query, page: Page, parts: Sequence[Part]
+    ) -> Any:
+        if isinstance(page, OffsetPage):
+            return statement.offset(page.skip)
+        if page.position is None:
+            return statement
+        position = read_position(order_columns(self._layout, query), page.position)
+        places = Filled({position_name(n): v for n, v in enumerate(position)})
+        backward = page.direction == "prev"
+        return statement.where(
+            behind(parts, position, backward=backward, places=places)
+        )
+
+    def _position(self, row: Any, parts: Sequence[Part]) -> str:
+        values = self._shown.values(row)
+        return position_text([values[part.column] for part in parts])
+
+    def _total(self, session: Session, query: Query) -> int:
+        counted = select(func.count()).select_from(self._mapped)
+        found = execute(session, counted.where(*self._conditions(query)))
+        return int(found.scalar_one())
+
+    def _conditions(self, query: Query) -> Any:
+        return conditions(self._layout, query, Filled(filter_values(query)))
+
+    def _one(
+        self,
+        session: Session,
+        key: Any,
+        *,
+        marked: bool = False,
+        lock: bool = False,
+        match: Match = None,
+    ) -> Found:
+        """Return the row with this key; one with a moment of deletion only if asked."""
+        found = self._find(session, [key], marked=marked, lock=lock)[0]
+        if found is None:
+            raise NotFound(model=self._model, key=key)
+        if match is not None and found[1] not in match:
+            raise StaleVersion(f"{self._model} ID {key} has changed since it was read")
+        return found
+
+    def _all(
+        self, session: Session, keys: Sequence[Any], *, marked: bool = False
+    ) -> Sequence[Any]:
+        """Return the rows with these keys, or raise with the indexes of the missing."""
+        refuse_twice(self._keys, keys)
+        found = self._find(session, keys, marked=marked, lock=True)
+        missing = [index for index, each in enumerate(found) if each is None]
+        if missing:
+            raise missing_rows(self._model, self._keys, keys, missing)
+        return [each[0] for each in found if each is not None]
+
+    def _find(
+        self, session: Session, keys: Sequence[Any], *, marked: bool, lock: bool
+    ) -> Sequence[Found | None]:
+        where = () if marked else tuple(is_readable(self._layout))
+        sound = [key for key in keys if self._holds(key)]
+        found = self._finder.find(session, sound, where, lock=lock) if sound else []
+        rows = dict(zip(sound, found, strict=True))
+        return [rows.get(key) for key in keys]
+
+    def _holds(self, key: Any) -> bool:
+        """Say whether the columns of the key can hold it at all."""
+        values = key if len(self._keys) > 1 else (key,)
+        limits = (largest(column.type) for column in self._layout.keys)
+        return all(
+            limit is None or holds(limit, value)
+            for limit, value in zip(limits, values, strict=True)
+        )
+
+    def _add(self, session: Session, rows: Sequence[Values]) -> Sequence[Found]:
+        self._refuse_values(rows)
+        new = [made(self._mapped, self._fitted(values)) for values in rows]
+        session.add_all(new)
+        return self._flushed(session, new)
+
+    def _change(
+        self, session: Session, rows: Sequence[Any], changes: Sequence[Values]
+    ) -> Sequence[Found]:
+        self._refuse_values(changes)
+        for row, values in zip(rows, changes, strict=True):
+            changed(row, self._fitted(values))
+        return self._flushed(session, rows)
+
+    def _flushed(self, session: Session, rows: Sequence[Any]) -> Sequence[Found]:
+        """Return the rows as the database has them now."""
+        session.flush()
+        found = self._finder.find(session, [self._finder.key(row) for row in rows])
+        return [each for each in found if each is not None]
+
+    def _set_mark(self, row: Any, *, deleted: bool) -> None:
+        column = self._layout.soft_delete
+        if column is not None and isinstance(column.type, Boolean):
+            gone: Any = false()
+            value: Any = gone if deleted else True
+        else:
+            value = func.now() if deleted else None
+        changed(row, {str(self._mark): value})
+
+    def _remove(self, session: Session, row: Any) -> None:
+        if self._by_session:
+            session.delete(row)
+            return
+        key = self._finder.key(row)
+        values = key if len(self._keys) > 1 else (key,)
+        pairs = zip(self._layout.keys, values, strict=True)
+        execute(
+            session,
+            delete(self._layout.table).where(*(column == v for column, v in pairs)),
+        )
+
+    def _fitted(self, values: Values) -> Values:
+        return fitted(self._layout.fields, values) if self._is_file else values
+
+    def _refuse_values(self, rows: Sequence[Values]) -> None:
+        names = {name for row in rows for name in row}
+        columns = {name: [row.get(name) for row in rows] for name in names}
+        given = columns if len(rows) > 1 else rows[0]
+        if faults := too_large(self._layout.fields, given):
+            raise Invalid(errors=faults)
+
+    def _refuse_filters(self, query: Query) -> None:
+        """Raise Invalid where a filter has a number that no row can hold."""
+        for filter_ in query.filters:
+            column = self._layout.filters[filter_.field].column
+            limit = largest(column.type) if isinstance(column.type, Integer) else None
+            if limit is not None and not all(
+                holds(limit, value) for value in _numbers(filter_)
+            ):
+                raise Invalid
+
+
+def _numbers(filter_: Filter) -> Sequence[int]:
+    value = filter_.value
+    values = value if isinstance(value, tuple) else (value,)
+    return [each for each in values if isinstance(each, int)]
