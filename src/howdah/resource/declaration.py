@@ -81,6 +81,7 @@ def read_layout(cls: type[Declaration]) -> Layout:
     names = {
         info.serialization_alias or name: name
         for name, info in cls.read_schema.model_fields.items()
+        if name in fields or not (cls.orm and hasattr(cls.model, name))
     }
     found = _columns(cls, cls.read_schema.__name__, names.values(), fields)
     for where, named in (
