@@ -10,6 +10,7 @@ it can be compiled once (`fast`) and filled in for ever.
     order.py       sort and position -> ORDER BY and what lies behind a position
     reading.py     get, list, count
     writing.py     create, update, delete, restore
+    once.py        creations whose answer is kept for who asks again
 """
 
 from howdah.statements.conditions import filter_name, filter_values
@@ -20,6 +21,14 @@ from howdah.statements.layout import (
     Target,
     key_name,
     key_values,
+)
+from howdah.statements.once import (
+    FINGERPRINT,
+    ONCE,
+    TURN,
+    create_many_once,
+    create_once,
+    kept_answer,
 )
 from howdah.statements.order import order_columns, position_name
 from howdah.statements.reading import count, get, list_rows
@@ -34,17 +43,23 @@ from howdah.statements.writing import (
 )
 
 __all__ = (
+    "FINGERPRINT",
     "MATCH",
+    "ONCE",
+    "TURN",
     "ColumnOfRows",
     "Layout",
     "Target",
     "count",
     "create",
     "create_many",
+    "create_many_once",
+    "create_once",
     "filter_name",
     "filter_values",
     "get",
     "hard_delete",
+    "kept_answer",
     "key_name",
     "key_values",
     "list_rows",

@@ -54,6 +54,8 @@ class Layout:
     soft_delete: Column[Any] | None = None
     filters: Mapping[str, "Target"] = field(default_factory=dict)
     """What filters reach, by their names."""
+    kept: Table | None = None
+    """Where answers are kept for who sends a request again; see `once`."""
 
     @property
     def keys(self) -> tuple[Column[Any], ...]:
