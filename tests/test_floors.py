@@ -16,6 +16,7 @@ FLOORS = (
     ("drivers", "embedded", "models", "query", "settings"),
     ("connection", "engine", "lane", "paging", "retry"),
     ("database", "statements", "store"),
+    ("rendering",),
     ("fast", "migrations", "repository"),
     ("load", "problems", "pytest_plugin", "scaffold", "telemetry"),
     ("route", "web"),

@@ -4,27 +4,26 @@ A request is one round trip on the fast lane. SQLAlchemy compiles and knows the 
 its machinery for each execution is left out.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from functools import cache, partial
-from typing import Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import ClauseElement, Column
+from sqlalchemy import ClauseElement
 
 from howdah import statements
 from howdah.database import Database
 from howdah.errors import (
     HowdahError,
     Invalid,
-    InvalidQuery,
     NotFound,
     StaleVersion,
 )
 from howdah.fast.limits import holds, largest, too_large
 from howdah.fast.plans import Plan, python_defaults
-from howdah.models import constraint_fields, python_type
+from howdah.models import constraint_fields
 from howdah.paging import OffsetPage, Page, Slice
 from howdah.query import Query
+from howdah.rendering import read_position
 from howdah.statements import (
     MATCH,
     Layout,
@@ -179,12 +178,8 @@ class FastStore:
         if page.position is None:
             return values
         columns = statements.order_columns(self._layout, query)
-        if len(page.position) != len(columns):
-            raise InvalidQuery(_NO_CURSOR)
-        for number, column in enumerate(columns):
-            value = _restored(column, page.position[number])
-            values[position_name(number)] = value
-        return values
+        position = read_position(columns, page.position)
+        return values | {position_name(n): value for n, value in enumerate(position)}
 
     async def _write(self, plan: Plan, values: Mapping[str, Any]) -> Any:
         lane = self._database.lane
@@ -225,23 +220,3 @@ def _page_shape(page: Page) -> tuple[object, ...]:
         return ("offset",)
     nulls = page.position and tuple(value is None for value in page.position)
     return ("keyset", page.direction, nulls)
-
-
-_NO_CURSOR = "cursor: is none of ours; take it from a Link"
-
-
-def _restored(column: Column[Any], value: Any) -> Any:
-    """Return a value of a position as the column's Python type."""
-    if value is None:
-        return None
-    try:
-        kind = cast("Hashable", python_type(column.type))
-        return _adapter(kind).validate_python(value)
-    except ValidationError:
-        raise InvalidQuery(_NO_CURSOR) from None
-
-
-@cache
-def _adapter(kind: Hashable) -> TypeAdapter[Any]:
-    adapter: TypeAdapter[Any] = TypeAdapter(cast("type[Any]", kind))
-    return adapter

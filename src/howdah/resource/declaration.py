@@ -71,6 +71,7 @@ def read_layout(cls: type[Declaration]) -> Layout:
         search=_columns(cls, "search", cls.search, fields),
         soft_delete=next(iter(_columns(cls, "soft_delete", mark, fields)), None),
         filters={name: _target(cls, name, fields) for name in cls.filters},
+        schema=cls.read_schema,
     )
 
 

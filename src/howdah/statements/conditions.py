@@ -4,7 +4,18 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Text, all_, any_, bindparam, or_
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Float,
+    Numeric,
+    Text,
+    all_,
+    any_,
+    bindparam,
+    or_,
+)
+from sqlalchemy.types import TypeEngine
 
 from howdah.query import Filter, Query
 from howdah.statements.layout import ColumnOfRows, Layout, Target, active
@@ -81,7 +92,7 @@ def _condition(target: Target, filter_: Filter, name: str) -> ColumnElement[bool
 
 def _compared(compare: Callable[[Any, Any], Any]) -> _Condition:
     def condition(column: Column[Any], _value: object, name: str) -> Any:
-        return compare(column, bindparam(name, type_=column.type))
+        return compare(column, bindparam(name, type_=_wide(column.type)))
 
     return condition
 
@@ -99,18 +110,28 @@ def _is_null(column: Column[Any], value: object, _name: str) -> Any:
 
 
 def _in(column: Column[Any], _value: object, name: str) -> Any:
-    return column == any_(bindparam(name, type_=ColumnOfRows(column.type)))
+    return column == any_(bindparam(name, type_=ColumnOfRows(_wide(column.type))))
 
 
 def _not_in(column: Column[Any], _value: object, name: str) -> Any:
-    return column != all_(bindparam(name, type_=ColumnOfRows(column.type)))
+    return column != all_(bindparam(name, type_=ColumnOfRows(_wide(column.type))))
 
 
 def _between(column: Column[Any], _value: object, name: str) -> Any:
     low, high = (
-        bindparam(f"{name}_{end}", type_=column.type) for end in ("low", "high")
+        bindparam(f"{name}_{end}", type_=_wide(column.type)) for end in ("low", "high")
     )
     return column.between(low, high)
+
+
+def _wide(type_: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Return a type that holds what the column's does, and more digits.
+
+    Parameters are cast to their type. To NUMERIC(12, 2) that would round 1.005, and so
+    find rows of 1.01.
+    """
+    exact = isinstance(type_, Numeric) and not isinstance(type_, Float)
+    return Numeric() if exact else type_
 
 
 _CONDITIONS: Mapping[str, _Condition] = {

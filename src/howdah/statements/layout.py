@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import BaseModel
 from sqlalchemy import (
     ARRAY,
     Boolean,
@@ -56,6 +57,8 @@ class Layout:
     """What filters reach, by their names."""
     kept: Table | None = None
     """Where answers are kept for who sends a request again; see `once`."""
+    schema: type[BaseModel] | None = None
+    """What a row looks like as JSON, for stores whose database does not write it."""
 
     @property
     def keys(self) -> tuple[Column[Any], ...]:

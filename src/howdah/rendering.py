@@ -1,0 +1,88 @@
+"""Rows as the JSON of their read schema, for stores whose database does not write it.
+
+The positions of pages as well: values into a cursor's text, and back. Knows neither
+statements nor connections; a row is a mapping from columns to Python's values.
+"""
+
+import enum
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any, cast
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import to_json
+from sqlalchemy import Column
+
+from howdah.errors import InvalidQuery, Misconfigured
+from howdah.models import python_type
+from howdah.statements import Layout
+
+__all__ = ("Renderer", "position_text", "read_position")
+
+Values = Mapping[Column[Any], Any]
+
+
+class Renderer:
+    """Writes the rows of a layout as its read schema describes them."""
+
+    def __init__(self, layout: Layout) -> None:
+        schema = layout.schema
+        if schema is None:
+            raise Misconfigured(
+                f"the layout of {layout.table.name!r} has no schema; this store writes "
+                "its JSON with one"
+            )
+        self._schema: type[BaseModel] = schema
+        self._columns = {
+            name: layout.columns[info.serialization_alias or name]
+            for name, info in schema.model_fields.items()
+        }
+
+    def row(self, values: Values) -> bytes:
+        """Return the JSON of a row."""
+        shown = {name: _plain(values[c]) for name, c in self._columns.items()}
+        row = self._schema.model_validate(shown, by_name=True, by_alias=False)
+        return row.model_dump_json(by_alias=True).encode()
+
+    def rows(self, rows: Iterable[Values]) -> bytes:
+        """Return the JSON list of these rows."""
+        return b"[" + b",".join(self.row(values) for values in rows) + b"]"
+
+
+def position_text(values: Sequence[Any]) -> str:
+    """Return a position as the text that a cursor holds."""
+    plain = [_plain(value) for value in values]
+    return to_json(plain, inf_nan_mode="strings", bytes_mode="base64").decode()
+
+
+def read_position(
+    columns: Sequence[Column[Any]], position: Sequence[Any]
+) -> tuple[Any, ...]:
+    """Return a cursor's position as values of these columns, or raise InvalidQuery."""
+    if len(position) != len(columns):
+        raise InvalidQuery(_NO_CURSOR)
+    try:
+        return tuple(
+            None if value is None else _reader(column)(value)
+            for column, value in zip(columns, position, strict=True)
+        )
+    except ValidationError:
+        raise InvalidQuery(_NO_CURSOR) from None
+
+
+_NO_CURSOR = "cursor: is none of ours; take it from a Link"
+
+
+def _reader(column: Column[Any]) -> Callable[[Any], Any]:
+    return _adapter(cast("Hashable", python_type(column.type))).validate_python
+
+
+@cache
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+    adapter: TypeAdapter[Any] = TypeAdapter(cast("type[Any]", kind))
+    return adapter
+
+
+def _plain(value: Any) -> Any:
+    """Return an enum's value, which a schema takes whether it names the enum or not."""
+    return value.value if isinstance(value, enum.Enum) else value

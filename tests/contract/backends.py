@@ -1,0 +1,78 @@
+"""The stores that the contract is held over. A new store is one more entry here.
+
+What a store cannot do, by its nature, stands in `lacks` with the reason; tests that
+need it ask the fixture `needs`.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+)
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import sqlalchemy
+from sqlalchemy import MetaData
+
+from howdah import Database, Resource
+from howdah.embedded import EmbeddedPostgres
+from howdah.settings import Pool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """A kind of store, and how tests come to one."""
+
+    name: str
+    prepared: Callable[[EmbeddedPostgres, Path, MetaData], AbstractContextManager[str]]
+    """Give the address of a place with these tables, made once for many tests."""
+    opened: Callable[[str, MetaData], AbstractAsyncContextManager[Any]]
+    """Open what is there, its tables empty and its numbers at 1."""
+    resource: Callable[[type[Resource[Any]], Any], Resource[Any]]
+    """Make a resource over what was opened."""
+    lacks: Mapping[str, str] = field(default_factory=dict)
+    """What the store cannot do, and why."""
+
+
+@contextmanager
+def postgres_database(
+    server: EmbeddedPostgres, _folder: Path, metadata: MetaData
+) -> Iterator[str]:
+    name = f"contract_{uuid4().hex[:12]}"
+    server.create_database(name)
+    engine = sqlalchemy.create_engine(sync_url(server.url(name)))
+    metadata.create_all(engine)
+    engine.dispose()
+    yield server.url(name)
+    server.drop_database(name)
+
+
+def sync_url(url: str) -> str:
+    return url.replace("postgresql:", "postgresql+psycopg:")
+
+
+@asynccontextmanager
+async def fast(url: str, metadata: MetaData) -> AsyncIterator[Database]:
+    async with Database(url, pool=Pool(size=4)) as db:
+        await db.lane.fetchrow(truncate(metadata))
+        yield db
+
+
+def truncate(metadata: MetaData) -> str:
+    names = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
+    return f"TRUNCATE {names} RESTART IDENTITY"
+
+
+BACKENDS = (
+    Backend(
+        name="fast",
+        prepared=postgres_database,
+        opened=fast,
+        resource=lambda resource, db: resource(db),
+    ),
+)

@@ -1,0 +1,83 @@
+"""Every test of this folder runs over every store."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+import pytest
+from catalogue import client_of
+from contract.backends import BACKENDS, Backend
+from contract.models import (
+    Base,
+    Books,
+    CarefulBooks,
+    Countries,
+    EnvelopedBooks,
+    Lines,
+    Shelves,
+    Tokens,
+)
+from fastapi import FastAPI
+
+from howdah import problems
+from howdah.store import Store
+
+PATHS = {
+    "/books": Books,
+    "/careful": CarefulBooks,
+    "/enveloped": EnvelopedBooks,
+    "/shelves": Shelves,
+    "/countries": Countries,
+    "/lines": Lines,
+    "/tokens": Tokens,
+}
+
+
+@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name, scope="session")
+def backend(request) -> Backend:
+    """A kind of store."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def address(backend, server, tmp_path_factory):
+    """Where the worker's tables of this kind of store are."""
+    folder = tmp_path_factory.mktemp(backend.name)
+    with ExitStack() as stack:
+        yield stack.enter_context(backend.prepared(server, folder, Base.metadata))
+
+
+@pytest.fixture
+def needs(backend) -> Callable[[str], None]:
+    """Skip the test where the store cannot do something, by its nature."""
+
+    def needs(capability: str) -> None:
+        if capability in backend.lacks:
+            pytest.skip(f"{backend.name}: {backend.lacks[capability]}")
+
+    return needs
+
+
+@pytest.fixture
+async def db(backend, address) -> AsyncIterator[Any]:
+    """What resources are made over, with empty tables."""
+    async with backend.opened(address, Base.metadata) as db:
+        yield db
+
+
+@pytest.fixture
+def store_of(backend, db) -> Callable[..., Store]:
+    """Give the store of a resource."""
+    return lambda resource: backend.resource(resource, db).store
+
+
+@pytest.fixture
+async def client(backend, db) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an app with all resources."""
+    app = FastAPI()
+    problems.install(app)
+    for prefix, resource in PATHS.items():
+        app.include_router(backend.resource(resource, db).router(prefix=prefix))
+    async with client_of(app) as client:
+        yield client
