@@ -37,7 +37,7 @@ class Once:
     """What the request says; the same key with another is a mistake."""
 
 
-class Replayed(Exception):  # noqa: N818 - no error: the answer is there already
+class Replayed(Exception):
     """The request has been answered before; nothing was done, and this is the answer.
 
     Raised, so that what code does behind a creation is not done again either.

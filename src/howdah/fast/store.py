@@ -13,12 +13,14 @@ from sqlalchemy import ClauseElement
 from howdah import statements
 from howdah.database import Database
 from howdah.errors import (
+    Conflict,
     HowdahError,
     Invalid,
     NotFound,
     StaleVersion,
 )
 from howdah.fast.limits import holds, largest, too_large
+from howdah.fast.once import new_answer, once_values, refuse_kept, why_refused
 from howdah.fast.plans import Plan, python_defaults
 from howdah.models import constraint_fields
 from howdah.paging import OffsetPage, Page, Slice
@@ -32,7 +34,7 @@ from howdah.statements import (
     position_name,
     value_name,
 )
-from howdah.store import Match, Row
+from howdah.store import Match, Once, Row
 
 __all__ = ("FastStore",)
 
@@ -74,19 +76,32 @@ class FastStore:
         )
         return int((await self._read(plan, filter_values(query)))[0])
 
-    async def create(self, values: Mapping[str, Any]) -> Row:
-        """Insert a row."""
+    async def create(
+        self, values: Mapping[str, Any], *, once: Once | None = None
+    ) -> Row:
+        """Insert a row; see Store for `once`."""
+        if once is not None:
+            values = self._filled(values)
+            build = partial(statements.create_once, self._layout, tuple(values))
+            return await self._once(("create once", *values), build, values, once)
         shape = ("create", *values)
         plan = self._plan(shape, lambda: statements.create(self._layout, values))
         body, tag, *keys = await self._write(plan, _named(values))
         return Row(body=body.encode(), tag=tag, key=_key(keys))
 
-    async def create_many(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
+    async def create_many(
+        self, rows: Sequence[Mapping[str, Any]], *, once: Once | None = None
+    ) -> bytes:
         """Insert all rows or none; return them as a JSON list, in the order given."""
         if not rows:
             return b"[]"
         rows = [self._filled(row) for row in rows]
         names = tuple(rows[0])
+        if once is not None:
+            build = partial(statements.create_many_once, self._layout, names)
+            given = {name: [row[name] for row in rows] for name in names}
+            shape = ("create_many once", *names)
+            return (await self._once(shape, build, given, once)).body
         plan = self._plan(
             ("create_many", *names),
             lambda: statements.create_many(self._layout, names),
@@ -136,6 +151,31 @@ class FastStore:
             raise self._stale(key)
         return self._row(row, key)
 
+    async def _once(
+        self,
+        shape: tuple[object, ...],
+        build: Callable[[], ClauseElement],
+        values: Mapping[str, Any],
+        once: Once,
+    ) -> Row:
+        """Write and keep the answer, or raise Replayed with that of the first time."""
+        plan = self._plan(shape, build)
+        asked = once_values(self._layout, once)
+        try:
+            found = await self._write(plan, {**asked, **_named(values)}, again=True)
+        except (Conflict, Invalid) as refused:
+            # Perhaps by the rows of the first time, which has only just ended: their
+            # answer was kept behind the back of this statement's snapshot.
+            kept = await self._kept(asked)
+            if kept is not None:
+                refuse_kept(self._layout, once, kept)
+            raise why_refused(refused) from refused.__cause__
+        return new_answer(self._layout, once, found)
+
+    async def _kept(self, asked: Mapping[str, Any]) -> Any:
+        plan = self._plan("kept", lambda: statements.kept_answer(self._layout))
+        return await self._read(plan, asked)
+
     def _matched(self, row: Row, key: Any, match: Match) -> Row:
         if match is not None and row.tag not in match:
             raise self._stale(key)
@@ -181,10 +221,14 @@ class FastStore:
         position = read_position(columns, page.position)
         return values | {position_name(n): value for n, value in enumerate(position)}
 
-    async def _write(self, plan: Plan, values: Mapping[str, Any]) -> Any:
+    async def _write(
+        self, plan: Plan, values: Mapping[str, Any], *, again: bool = False
+    ) -> Any:
+        """Run a statement that writes; what is done once may be sent again."""
         lane = self._database.lane
+        arguments = plan.arguments(values)
         try:
-            return await lane.fetchrow(plan.statement, plan.arguments(values))
+            return await lane.fetchrow(plan.statement, arguments, read=again)
         except HowdahError as error:
             self._blame(error, values)
             raise

@@ -15,7 +15,7 @@ from howdah.paging import Page, Slice
 from howdah.query import Query
 from howdah.resource.declaration import Declaration, read_language, read_layout
 from howdah.statements import Layout
-from howdah.store import Match, Row, Store
+from howdah.store import Match, Once, Row, Store
 
 __all__ = ("Rows",)
 
@@ -35,6 +35,10 @@ class Rows(Declaration, Generic[M]):
         self.store = store or FastStore(db, layout, model=self.name)
         created = (layout.fields[name] for name in self.create_schema.model_fields)
         # One array a column carries a batch, and arrays of arrays lose their edges.
+        # A row of no fields is `DEFAULT VALUES`, which takes no condition.
+        self.keeps_answers = layout.kept is not None and bool(
+            self.create_schema.model_fields
+        )
         self.takes_batches = not any(isinstance(c.type, ARRAY) for c in created)
 
     def __repr__(self) -> str:
@@ -52,13 +56,16 @@ class Rows(Declaration, Generic[M]):
         """Return how many rows a list of all pages would have."""
         return await self.store.count(query)
 
-    async def create(self, values: BaseModel) -> Row:
-        """Insert a row."""
-        return await self.store.create(values.model_dump())
+    async def create(self, values: BaseModel, *, once: Once | None = None) -> Row:
+        """Insert a row; `once` is there where the request has an Idempotency-Key."""
+        return await self.store.create(values.model_dump(), once=once)
 
-    async def create_many(self, rows: Sequence[BaseModel]) -> bytes:
+    async def create_many(
+        self, rows: Sequence[BaseModel], *, once: Once | None = None
+    ) -> bytes:
         """Insert all rows or none; return their JSON in the order given."""
-        return await self.store.create_many([row.model_dump() for row in rows])
+        values = [row.model_dump() for row in rows]
+        return await self.store.create_many(values, once=once)
 
     async def update(self, key: Any, values: BaseModel, *, match: Match = None) -> Row:
         """Change the fields that were sent, and no others; see Store.update."""

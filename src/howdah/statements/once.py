@@ -104,7 +104,9 @@ def kept_answer(layout: Layout) -> Select[Any]:
     """Return the answer kept under `ONCE`: its fingerprint, JSON, tag and key."""
     kept = _table(layout)
     columns = (kept.c.fingerprint, kept.c.body, kept.c.tag, kept.c.key)
-    return select(*columns).where(kept.c.id == _once(), kept.c.created_at > _yesterday())
+    return select(*columns).where(
+        kept.c.id == _once(), kept.c.created_at > _yesterday()
+    )
 
 
 # Each write takes more of the old with it than it leaves behind.
@@ -131,7 +133,7 @@ def _answered(layout: Layout, known: CTE, turn: CTE, answer: CTE) -> ClauseEleme
             .outerjoin(turn, true())
             .outerjoin(answer, true())
         )
-        .add_cte(_swept(layout))
+        .add_cte(_swept(layout, kept))
     )
 
 
@@ -158,7 +160,11 @@ def _kept(layout: Layout, answer: CTE) -> CTE:
     return (
         write.on_conflict_do_update(
             index_elements=[kept.c.id],
-            set_={column.name: write.excluded[column.name] for column in values},
+            set_={
+                column.name: write.excluded[column.name]
+                for column in values
+                if not column.primary_key
+            },
             where=kept.c.created_at <= _yesterday(),
         )
         .returning(literal_column("1").label("one"))
@@ -172,12 +178,14 @@ def _proof(turn: CTE, kept: CTE) -> ColumnElement[Any]:
     return case((turn.c.mine, func.ln(number)))
 
 
-def _swept(layout: Layout) -> CTE:
-    """Remove some answers that are too old, so that nothing else has to."""
+def _swept(layout: Layout, new: CTE) -> CTE:
+    """Remove some answers that are too old where one is new, so nobody else has to."""
     kept = _table(layout)
     old = (
         select(kept.c.id)
         .where(kept.c.created_at <= _yesterday(), kept.c.id != _once())
+        # It comes last, with no row to wait for and no lock for others to wait for.
+        .where(exists(select(literal_column("1")).select_from(new)))
         .order_by(kept.c.created_at)
         .limit(_SWEPT)
         .with_for_update(skip_locked=True)

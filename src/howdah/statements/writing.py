@@ -64,7 +64,11 @@ def create(layout: Layout, names: Iterable[str]) -> ClauseElement:
     """Insert a row from the `value_name` of each column: its JSON, tag and key."""
     write = insert(layout.table).values(_values(layout, names))
     written = written_by(layout, write)
-    return select(json_of_written(layout, written), written.c[TAG], *key_of_written(layout, written))
+    return select(
+        json_of_written(layout, written),
+        written.c[TAG],
+        *key_of_written(layout, written),
+    )
 
 
 def create_many(layout: Layout, names: Sequence[str]) -> ClauseElement:
