@@ -1,8 +1,7 @@
 """Rows as JSON bytes that PostgreSQL wrote, one round trip an action, on the fast lane.
 
-plans.py   statements compiled once for asyncpg, then only filled in
-limits.py  the numbers that columns cannot hold
-store.py   the store: an action becomes a shape, a plan, a call
+plans.py  statements compiled once for asyncpg, then only filled in
+store.py  the store: an action becomes a shape, a plan, a call
 """
 
 from howdah.fast.plans import Plan

@@ -19,9 +19,9 @@ from howdah.errors import (
     NotFound,
     StaleVersion,
 )
-from howdah.fast.limits import holds, largest, too_large
 from howdah.fast.once import new_answer, once_values, refuse_kept, why_refused
 from howdah.fast.plans import Plan, python_defaults
+from howdah.limits import holds, largest, too_large
 from howdah.models import constraint_fields
 from howdah.paging import OffsetPage, Page, Slice
 from howdah.query import Query
@@ -236,7 +236,9 @@ class FastStore:
     def _blame(self, error: HowdahError, values: Mapping[str, Any]) -> None:
         """Name the fields that an error of the database is about."""
         if isinstance(error, Invalid) and not error.errors:
-            error.errors = too_large(self._layout.fields, values)
+            fields = self._layout.fields
+            given = {name: values.get(value_name(name)) for name in fields}
+            error.errors = too_large(fields, given)
         tables = self._layout.table.metadata.tables.values()
         error.naming(constraint_fields(error.constraint, tables))
 

@@ -6,6 +6,7 @@ it can be compiled once (`fast`) and filled in for ever.
 
     layout.py      what a resource shows of a table
     shown.py       columns and rows as the JSON that schemas describe
+    places.py      values by name, or carried by the statement
     conditions.py  filters and search -> WHERE
     order.py       sort and position -> ORDER BY and what lies behind a position
     reading.py     get, list, count
@@ -30,7 +31,7 @@ from howdah.statements.once import (
     create_once,
     kept_answer,
 )
-from howdah.statements.order import order_columns, position_name
+from howdah.statements.order import Part, order, order_columns, position_name
 from howdah.statements.reading import count, get, list_rows
 from howdah.statements.writing import (
     create,
@@ -49,6 +50,7 @@ __all__ = (
     "TURN",
     "ColumnOfRows",
     "Layout",
+    "Part",
     "Target",
     "count",
     "create",
@@ -63,6 +65,7 @@ __all__ = (
     "key_name",
     "key_values",
     "list_rows",
+    "order",
     "order_columns",
     "position_name",
     "restore",
