@@ -6,8 +6,9 @@ since the one store that matters most, PostgreSQL, writes JSON itself.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
+from howdah.errors import IdempotencyMismatch
 from howdah.paging import Page, Slice
 from howdah.query import Query
 
@@ -35,6 +36,16 @@ class Once:
     """The client's own name for the request."""
     fingerprint: bytes
     """What the request says; the same key with another is a mistake."""
+
+    def meet(self, fingerprint: bytes, row: Row) -> NoReturn:
+        """Raise Replayed with the answer that is kept for this key.
+
+        Raises IdempotencyMismatch where it was kept for a request that said something
+        else.
+        """
+        if fingerprint != self.fingerprint:
+            raise IdempotencyMismatch().naming(("Idempotency-Key",))
+        raise Replayed(row)
 
 
 class Replayed(Exception):

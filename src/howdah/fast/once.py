@@ -6,15 +6,10 @@ from hashlib import sha256
 from typing import Any
 
 from howdah.drivers import sqlstate
-from howdah.errors import (
-    Contention,
-    HowdahError,
-    IdempotencyMismatch,
-    StillRunning,
-)
+from howdah.errors import Contention, HowdahError, StillRunning
 from howdah.rendering import read_position
 from howdah.statements import FINGERPRINT, ONCE, TURN, Layout
-from howdah.store import Once, Replayed, Row
+from howdah.store import Once, Row
 
 __all__ = ("new_answer", "once_values", "refuse_kept", "why_refused")
 
@@ -35,18 +30,15 @@ def new_answer(layout: Layout, once: Once, found: Sequence[Any]) -> Row:
     fingerprint, body, tag, key, mine, _ = found
     refuse_kept(layout, once, (fingerprint, body, tag, key))
     if not mine:
-        raise StillRunning().naming(_HEADER)
+        raise StillRunning().naming(("Idempotency-Key",))
     return _row(layout, body, tag, key)
 
 
 def refuse_kept(layout: Layout, once: Once, kept: Sequence[Any]) -> None:
-    """Raise Replayed with an answer that was kept, if there is one."""
+    """Raise what Once.meet does, if an answer is kept."""
     fingerprint, *answer = kept
-    if fingerprint is None:
-        return
-    if fingerprint != once.fingerprint:
-        raise IdempotencyMismatch().naming(_HEADER)
-    raise Replayed(_row(layout, *answer))
+    if fingerprint is not None:
+        once.meet(fingerprint, _row(layout, *answer))
 
 
 def why_refused(error: HowdahError) -> HowdahError:
@@ -57,7 +49,6 @@ def why_refused(error: HowdahError) -> HowdahError:
 
 # What `ln(0)` raises, as `statements.once` has it: the snapshot missed an answer.
 _LOST = "2201E"
-_HEADER = ("Idempotency-Key",)
 
 
 def _row(layout: Layout, body: str, tag: str | None, key: str | None) -> Row:
