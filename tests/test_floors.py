@@ -15,7 +15,7 @@ FLOORS = (
     ("errors", "events"),
     ("drivers", "embedded", "limits", "models", "query", "settings"),
     ("connection", "engine", "lane", "paging", "retry"),
-    ("database", "statements", "store"),
+    ("bulk", "database", "statements", "store"),
     ("rendering",),
     ("fast", "memory", "migrations", "repository"),
     ("load", "problems", "pytest_plugin", "scaffold", "telemetry"),

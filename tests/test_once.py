@@ -198,6 +198,15 @@ async def test_a_row_that_is_there_already_is_a_duplicate_still(client):
     assert [fault["field"] for fault in problem["errors"]] == ["name"]
 
 
+async def test_a_number_too_large_is_refused_without_a_row_number(client):
+    large = NOTEBOOK | {"category_id": 2**40}
+
+    refused = await client.post("/items/", json=large, headers=KEY)
+
+    (fault,) = assert_problem(refused, 422, "invalid")["errors"]
+    assert (fault["field"], fault.get("index")) == ("category_id", None)
+
+
 async def test_a_request_that_is_still_running_answers_409(client, db):
     async with db.engine.begin() as connection:
         # A check of the foreign key waits for whoever removes the category.

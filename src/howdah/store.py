@@ -10,7 +10,7 @@ from typing import Any, NoReturn, Protocol
 
 from howdah.errors import IdempotencyMismatch
 from howdah.paging import Page, Slice
-from howdah.query import Query
+from howdah.query import SHOW_ALL, Query, Show
 
 __all__ = ("Match", "Once", "Replayed", "Row", "Store")
 
@@ -68,8 +68,8 @@ class Store(Protocol):
     not kept.
     """
 
-    async def get(self, key: Any) -> Row:
-        """Return the row, or raise NotFound."""
+    async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
+        """Return the row, or raise NotFound; `show` says what of it."""
 
     async def list(self, query: Query, page: Page) -> Slice:
         """Return a page of rows, in the query's order and then that of their keys."""
@@ -98,8 +98,18 @@ class Store(Protocol):
         Raises NotFound, and StaleVersion for a row of another version than `match`.
         """
 
+    async def update_many(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
+        """Change in each row the fields it gives beside its key; all rows or none.
+
+        Returns a JSON list in the order given. Raises NotFound with the indexes of
+        rows that are not there, and Invalid where a key is given twice.
+        """
+
     async def delete(self, key: Any, *, hard: bool, match: Match = None) -> None:
         """Mark the row as deleted, or remove it; raises as `update` does."""
+
+    async def delete_many(self, keys: Sequence[Any], *, hard: bool) -> None:
+        """Mark all of these rows as deleted, or remove them; see `update_many`."""
 
     async def restore(self, key: Any, *, match: Match = None) -> Row:
         """Take back the mark of deletion; raises as `update` does."""

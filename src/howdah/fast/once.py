@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -41,10 +42,14 @@ def refuse_kept(layout: Layout, once: Once, kept: Sequence[Any]) -> None:
         once.meet(fingerprint, _row(layout, *answer))
 
 
-def why_refused(error: HowdahError) -> HowdahError:
+def why_refused(error: HowdahError, *, many: bool) -> HowdahError:
     """Return why nothing was written, where no answer is kept either."""
-    lost = error.__cause__ is not None and sqlstate(error.__cause__) == _LOST
-    return Contention() if lost else error
+    if error.__cause__ is not None and sqlstate(error.__cause__) == _LOST:
+        return Contention()
+    if not many:
+        # One row went as a batch of one, and its client knows of no number.
+        error.errors = tuple(replace(fault, index=None) for fault in error.errors)
+    return error
 
 
 # What `ln(0)` raises, as `statements.once` has it: the snapshot missed an answer.

@@ -23,13 +23,16 @@ from sqlalchemy import (
 from sqlalchemy.types import Enum, TypeDecorator, TypeEngine
 
 from howdah.errors import Misconfigured
+from howdah.query import Sort
 
 __all__ = (
     "MATCH",
     "ColumnOfRows",
+    "Embed",
     "Layout",
     "Target",
     "active",
+    "array_type",
     "is_key",
     "is_match",
     "is_readable",
@@ -59,6 +62,8 @@ class Layout:
     """Where answers are kept for who sends a request again; see `once`."""
     schema: type[BaseModel] | None = None
     """What a row looks like as JSON, for stores whose database does not write it."""
+    embeds: Mapping[str, "Embed"] = field(default_factory=dict)
+    """The relations whose rows may be embedded, by their names in JSON."""
 
     @property
     def keys(self) -> tuple[Column[Any], ...]:
@@ -77,6 +82,23 @@ class Target:
 
     column: Column[Any]
     via: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Embed:
+    """A relation whose rows may stand inside of the row that they belong to.
+
+    To one, it is the row that `get` would show; to many, those of `list`.
+    """
+
+    relation: Any
+    """The attribute of the mapped class: `Item.category`."""
+    layout: Layout
+    """How the related rows are shown, and which may be; it embeds nothing itself."""
+    many: bool
+    limit: int = 100
+    """Most rows of one parent."""
+    sort: tuple[Sort, ...] = ()
 
 
 class ColumnOfRows(ARRAY[Any]):
@@ -137,13 +159,31 @@ def is_match() -> ColumnElement[bool]:
     return tag() == any_(bindparam(MATCH, type_=ARRAY(Text)))
 
 
+def array_type(type_: TypeEngine[Any]) -> ARRAY[Any] | None:
+    """Return the type of a column's arrays, None where it holds none.
+
+    PostgreSQL takes an array of arrays for one of more dimensions, so in an array
+    parameter each stands as its text, to be cast to this.
+    """
+    plain = _plain(type_)
+    if not isinstance(plain, ARRAY):
+        return None
+    return ARRAY(_element_type(plain.item_type), dimensions=plain.dimensions)
+
+
 def _element_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
     """Return the type that a column has inside an array parameter."""
-    plain = type_
-    if isinstance(type_, TypeDecorator) and not isinstance(type_, Interval):
-        plain = type_.impl_instance
-    if isinstance(plain, String) and not isinstance(plain, Enum):
+    plain = _plain(type_)
+    if isinstance(plain, ARRAY) or (
+        isinstance(plain, String) and not isinstance(plain, Enum)
+    ):
         # The array is cast explicitly, and an explicit cast to VARCHAR(n) cuts the
         # text off in silence; as TEXT it meets the column's own length, and fails.
         return Text()
     return plain
+
+
+def _plain(type_: TypeEngine[Any]) -> TypeEngine[Any]:
+    if isinstance(type_, TypeDecorator) and not isinstance(type_, Interval):
+        return _plain(type_.impl_instance)
+    return type_

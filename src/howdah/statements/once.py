@@ -6,15 +6,13 @@ statement. The snapshot is older than the turn, so the answer of who had it befo
 be there and not be seen: then nothing is kept, and the whole statement fails.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
     CTE,
     BigInteger,
     ClauseElement,
-    Column,
     ColumnElement,
     LargeBinary,
     Select,
@@ -35,15 +33,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 
 from howdah.errors import Misconfigured
-from howdah.statements.layout import ColumnOfRows, Layout
+from howdah.statements.layout import Layout
+from howdah.statements.many import new_rows
 from howdah.statements.shown import json_list, shown
 from howdah.statements.writing import (
     TAG,
     WRITTEN,
     json_of_written,
     key_of_written,
-    rows_given,
-    value_name,
     written_by,
 )
 
@@ -65,39 +62,35 @@ TURN = "__turn"
 
 
 def create_once(layout: Layout, names: Sequence[str]) -> ClauseElement:
-    """Insert a row as `create` does, or find the answer that is kept; see `_answered`.
+    """Insert a row, or find the answer that is kept; see `_answered`.
 
-    Parameters: `ONCE`, `FINGERPRINT`, `TURN` and the `value_name` of each column.
+    Parameters: `ONCE`, `FINGERPRINT`, `TURN`, and the arrays of `given_rows`.
     """
     known, turn = _asked(layout)
-    columns = [layout.fields[name] for name in names]
-    values = [_value(name, layout.fields[name]) for name in names]
-    row = select(*values).select_from(turn).where(turn.c.mine)
-    written = written_by(layout, insert(layout.table).from_select(columns, row))
+    columns, rows = new_rows(layout, names)
+    write = insert(layout.table).from_select(columns, rows.where(_mine(turn)))
+    written = written_by(layout, write)
+    key = func.json_build_array(*key_of_written(layout, written))
     answer = select(
         json_of_written(layout, written).label("body"),
         written.c[TAG].label("tag"),
-        cast(func.json_build_array(*key_of_written(layout, written)), Text).label(
-            "key"
-        ),
+        cast(key, Text).label("key"),
     )
     return _answered(layout, known, turn, answer.cte("__answer"))
 
 
-def create_many_once(layout: Layout, names: Sequence[str]) -> ClauseElement:
+def create_many_once(
+    layout: Layout, names: Sequence[str], *, partly: Collection[str] = ()
+) -> ClauseElement:
     """Insert rows as `create_many` does, or find the answer that is kept."""
     known, turn = _asked(layout)
-    columns, rows = rows_given(layout, names)
-    mine = exists(select(literal_column("1")).select_from(turn).where(turn.c.mine))
-    write = insert(layout.table).from_select(columns, rows.where(mine))
+    columns, rows = new_rows(layout, names, partly=partly)
+    write = insert(layout.table).from_select(columns, rows.where(_mine(turn)))
     written = write.returning(*shown(layout)).cte(WRITTEN)
     body = select(json_list(written)).scalar_subquery()
-    answer = (
-        select(body.label("body"), _no_text("tag"), _no_text("key"))
-        .select_from(turn)
-        .where(turn.c.mine)
-    )
-    return _answered(layout, known, turn, answer.cte("__answer"))
+    none = cast(null(), Text)
+    answer = select(body.label("body"), none.label("tag"), none.label("key"))
+    return _answered(layout, known, turn, answer.where(_mine(turn)).cte("__answer"))
 
 
 def kept_answer(layout: Layout) -> Select[Any]:
@@ -143,6 +136,10 @@ def _asked(layout: Layout) -> tuple[CTE, CTE]:
     lock = func.pg_try_advisory_xact_lock(bindparam(TURN, type_=BigInteger))
     there = exists(select(literal_column("1")).select_from(known))
     return known, select(lock.label("mine")).where(~there).cte("__turn")
+
+
+def _mine(turn: CTE) -> ColumnElement[bool]:
+    return exists(select(literal_column("1")).select_from(turn).where(turn.c.mine))
 
 
 def _kept(layout: Layout, answer: CTE) -> CTE:
@@ -208,16 +205,3 @@ def _once() -> ColumnElement[bytes]:
 
 def _yesterday() -> ColumnElement[Any]:
     return func.now() - literal_column("interval '24 hours'")
-
-
-def _value(name: str, column: Column[Any]) -> ColumnElement[Any]:
-    """Return a value as its column's type, which a SELECT would not know."""
-    value = bindparam(value_name(name), type_=column.type)
-    if isinstance(column.type, ARRAY):
-        return value
-    # Not as VARCHAR(n): a text that is too long would be cut off in silence.
-    return cast(value, ColumnOfRows(column.type).item_type)
-
-
-def _no_text(name: str) -> ColumnElement[Any]:
-    return cast(null(), Text).label(name)

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
     CTE,
     BindParameter,
     Boolean,
@@ -13,7 +12,6 @@ from sqlalchemy import (
     ColumnElement,
     Delete,
     Insert,
-    Select,
     Update,
     bindparam,
     case,
@@ -29,35 +27,32 @@ from sqlalchemy import (
 )
 
 from howdah.errors import Misconfigured
+from howdah.statements.given import value_name
 from howdah.statements.layout import (
-    ColumnOfRows,
     Layout,
     is_key,
     is_match,
     is_readable,
     tag,
 )
-from howdah.statements.shown import json_list, json_of, shown
+from howdah.statements.shown import json_of, shown
 
 __all__ = (
     "TAG",
     "WRITTEN",
     "create",
-    "create_many",
     "hard_delete",
     "json_of_written",
     "key_of_written",
+    "marked",
     "restore",
-    "rows_given",
     "soft_delete",
     "update_row",
-    "value_name",
     "written_by",
 )
 
 # No column has such a name; one named like a table would stand for it in `f(table)`.
 TAG, WRITTEN = "__tag", "__written"
-_GIVEN, _POSITION = "__given", "__position"
 
 
 def create(layout: Layout, names: Iterable[str]) -> ClauseElement:
@@ -71,32 +66,6 @@ def create(layout: Layout, names: Iterable[str]) -> ClauseElement:
     )
 
 
-def create_many(layout: Layout, names: Sequence[str]) -> ClauseElement:
-    """Insert rows from one array a column; a JSON list in the order given."""
-    columns, rows = rows_given(layout, names)
-    write = insert(layout.table).from_select(columns, rows)
-    return select(json_list(write.returning(*shown(layout)).cte(WRITTEN)))
-
-
-def rows_given(
-    layout: Layout, names: Sequence[str]
-) -> tuple[list[Column[Any]], Select[Any]]:
-    """Return the columns of new rows, and the rows: one array a column, in order."""
-    columns = [layout.fields[name] for name in names]
-    _refuse_arrays(columns)
-    arrays = [
-        bindparam(value_name(name), type_=ColumnOfRows(column.type))
-        for name, column in zip(names, columns, strict=True)
-    ]
-    given = (
-        func.unnest(*arrays)
-        .table_valued(*names, with_ordinality=_POSITION, name=_GIVEN)
-        .render_derived()
-    )
-    rows = select(*(given.c[name] for name in names)).order_by(given.c[_POSITION])
-    return columns, rows
-
-
 def update_row(
     layout: Layout, names: Iterable[str], *, matched: bool = False
 ) -> ClauseElement:
@@ -108,11 +77,8 @@ def update_row(
 
 def soft_delete(layout: Layout, *, matched: bool = False) -> ClauseElement:
     """Mark a row as deleted by its key; see `_changed`."""
-    column = _mark(layout)
-    gone = false() if isinstance(column.type, Boolean) else func.now()
-    change = update(layout.table).values({column: gone})
     known = (is_key(layout), *is_readable(layout))
-    return _changed(layout, change, known, matched=matched)
+    return _changed(layout, marked(layout), known, matched=matched)
 
 
 def restore(layout: Layout, *, matched: bool = False) -> ClauseElement:
@@ -129,9 +95,11 @@ def hard_delete(layout: Layout, *, matched: bool = False) -> ClauseElement:
     return _changed(layout, change, (is_key(layout),), matched=matched)
 
 
-def value_name(field: str) -> str:
-    """Return the name of the parameter that a field's new value has."""
-    return f"v_{field}"
+def marked(layout: Layout) -> Update:
+    """Return the update that marks rows as deleted, whichever they are."""
+    column = _mark(layout)
+    gone = false() if isinstance(column.type, Boolean) else func.now()
+    return update(layout.table).values({column: gone})
 
 
 def _values(
@@ -192,12 +160,3 @@ def key_of_written(layout: Layout, written: CTE) -> Iterable[ColumnElement[Any]]
     names = {column: name for name, column in layout.columns.items()}
     for column in layout.keys:
         yield written.c[names[column]] if column in names else null()
-
-
-def _refuse_arrays(columns: Iterable[Column[Any]]) -> None:
-    for column in columns:
-        if isinstance(column.type, ARRAY):
-            raise Misconfigured(
-                f"column {column.name!r} of {column.table.name!r} holds arrays, which "
-                "a batch cannot carry; create such rows one by one"
-            )
