@@ -358,6 +358,7 @@ class Deaf(Items):
 
 async def test_what_stands_behind_a_creation_is_done_once(db):
     loud = Loud(db)
+    await create_tables(db)
 
     async with serving(db, loud) as client:
         for _ in range(3):
@@ -368,6 +369,8 @@ async def test_what_stands_behind_a_creation_is_done_once(db):
 
 
 async def test_an_action_that_knows_no_keys_refuses_them(db):
+    await create_tables(db)
+
     async with serving(db, Deaf(db)) as client:
         refused = await client.post("/rows/", json=NOTEBOOK, headers=KEY)
         plain = await client.post("/rows/", json=NOTEBOOK)
@@ -379,7 +382,6 @@ async def test_an_action_that_knows_no_keys_refuses_them(db):
 
 @asynccontextmanager
 async def serving(db, resource):
-    await create_tables(db)
     app = FastAPI()
     connect(app, db)
     app.include_router(resource.router(prefix="/rows"))
@@ -498,6 +500,30 @@ async def test_every_type_of_column_can_be_written_once(db, kept):
     assert (first.json()["double"], first.json()["tag"]) == (14, "XY")
     same(first, again)
     assert found.json() == first.json()
+
+
+class Note(Base):
+    __tablename__ = "notes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str] = mapped_column(server_default="nothing")
+
+
+class Notes(Resource[Note]):
+    pass
+
+
+async def test_a_row_that_sends_nothing_is_created_once(db, kept):
+    async with db.engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    async with serving(db, Notes(db)) as client:
+        first = await client.post("/rows/", json={}, headers=KEY)
+        again = await client.post("/rows/", json={}, headers=KEY)
+        batch = await client.post("/rows/batch", json=[{}, {}])
+
+    assert first.json() == {"id": 1, "text": "nothing"}
+    same(first, again)
+    assert batch.json() == [{"id": number, "text": "nothing"} for number in (2, 3)]
 
 
 async def test_a_text_that_is_too_long_is_refused(db, kept):

@@ -85,7 +85,7 @@ class FastStore:
     ) -> Row:
         """Insert a row; see Store for `once`."""
         if once is not None:
-            batch = Batch.of(self._layout, [self._filled(values)])
+            batch = Batch.new(self._layout, [self._filled(values)])
             return await self._once(batch, once, many=False)
         shape = ("create", *values)
         plan = self._plan(shape, lambda: statements.create(self._layout, values))
@@ -98,7 +98,7 @@ class FastStore:
         """Insert all rows or none; return them as a JSON list, in the order given."""
         if not rows:
             return b"[]"
-        batch = Batch.of(self._layout, [self._filled(row) for row in rows])
+        batch = Batch.new(self._layout, [self._filled(row) for row in rows])
         if once is not None:
             return (await self._once(batch, once, many=True)).body
         plan = self._plan(
@@ -184,14 +184,10 @@ class FastStore:
 
     async def _once(self, batch: Batch, once: Once, *, many: bool) -> Row:
         """Write and keep the answer, or raise Replayed with that of the first time."""
-        build = (
-            partial(statements.create_many_once, partly=batch.partly)
-            if many
-            else statements.create_once
-        )
+        build = statements.create_many_once if many else statements.create_once
         plan = self._plan(
             ("create_once", many, *batch.shape),
-            lambda: build(self._layout, batch.names),
+            lambda: build(self._layout, batch.names, partly=batch.partly),
         )
         asked = once_values(self._layout, once)
         try:

@@ -17,6 +17,7 @@ from howdah.memory import MemoryDatabase, MemoryStore
 from howdah.paging import Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
 from howdah.resource.declaration import Declaration, read_language, read_layout
+from howdah.resource.given import sent
 from howdah.statements import Layout
 from howdah.store import Match, Once, Row, Store
 
@@ -35,13 +36,11 @@ class Rows(Declaration, Generic[M]):
         self.db = db
         self.name: str = self.model.__name__
         self.plural: str = layout.table.name
+        self.fields = layout.fields
         self.keys = _key_fields(layout)
         self.language = read_language(type(self), layout)
         self.store = store or _store(db, layout, self.name)
-        # A row of no fields is `DEFAULT VALUES`, which takes no condition.
-        self.keeps_answers = layout.kept is not None and bool(
-            self.create_schema.model_fields
-        )
+        self.keeps_answers = layout.kept is not None
         _check_overrides(type(self))
 
     def __repr__(self) -> str:
@@ -61,14 +60,14 @@ class Rows(Declaration, Generic[M]):
 
     async def create(self, values: BaseModel, *, once: Once | None = None) -> Row:
         """Insert a row; `once` is there where the request has an Idempotency-Key."""
-        return await self.store.create(values.model_dump(), once=once)
+        return await self.store.create(sent(values, self.fields), once=once)
 
     async def create_many(
         self, rows: Sequence[BaseModel], *, once: Once | None = None
     ) -> bytes:
         """Insert all rows or none; return their JSON in the order given."""
-        values = [row.model_dump() for row in rows]
-        return await self.store.create_many(values, once=once)
+        given = [sent(row, self.fields) for row in rows]
+        return await self.store.create_many(given, once=once)
 
     async def update(self, key: Any, values: BaseModel, *, match: Match = None) -> Row:
         """Change the fields that were sent, and no others; see Store.update."""

@@ -61,13 +61,15 @@ TURN = "__turn"
 """The name of the parameter with the number of the turn's lock."""
 
 
-def create_once(layout: Layout, names: Sequence[str]) -> ClauseElement:
+def create_once(
+    layout: Layout, names: Sequence[str], *, partly: Collection[str] = ()
+) -> ClauseElement:
     """Insert a row, or find the answer that is kept; see `_answered`.
 
     Parameters: `ONCE`, `FINGERPRINT`, `TURN`, and the arrays of `given_rows`.
     """
     known, turn = _asked(layout)
-    columns, rows = new_rows(layout, names)
+    columns, rows = new_rows(layout, names, partly=partly)
     write = insert(layout.table).from_select(columns, rows.where(_mine(turn)))
     written = written_by(layout, write)
     key = func.json_build_array(*key_of_written(layout, written))
