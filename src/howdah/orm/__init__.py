@@ -4,6 +4,7 @@
     found.py       rows by their keys, and the tags of their versions
     written.py     values into rows and out of the database again
     shown.py       rows as JSON, by their read schema
+    once.py        answers that are kept for requests that are sent again
     related.py     embedded rows, one query a relation
     fitting.py     what a column takes, where the database itself does not look
     references.py  which reference leads nowhere, where the database does not say

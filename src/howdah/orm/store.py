@@ -20,6 +20,7 @@ from howdah.limits import holds, largest, too_large
 from howdah.models import constraint_fields
 from howdah.orm.fitting import fitted
 from howdah.orm.found import Finder, Found, execute
+from howdah.orm.once import keep_answer, take_turn
 from howdah.orm.references import explained
 from howdah.orm.shown import Shown
 from howdah.orm.written import changed, deletes_by_itself, made
@@ -38,7 +39,7 @@ from howdah.statements.conditions import conditions
 from howdah.statements.layout import is_readable
 from howdah.statements.order import behind
 from howdah.statements.places import Filled
-from howdah.store import Match, Row
+from howdah.store import Match, Once, Row
 
 __all__ = ("OrmStore",)
 
@@ -80,24 +81,29 @@ class OrmStore:
         self._refuse_filters(query)
         return await self._read(lambda session: self._total(session, query))
 
-    async def create(self, values: Values) -> Row:
-        """Insert a row."""
+    async def create(self, values: Values, *, once: Once | None = None) -> Row:
+        """Insert a row; see Store for `once`."""
 
         def work(session: Session) -> Row:
             ((row, tag),) = self._add(session, [values])
             body = self._shown.row(session, row)
             return Row(body=body, tag=tag, key=self._finder.key(row))
 
-        return await self._write(work, [values])
+        return await self._write(self._once(work, once), [values])
 
-    async def create_many(self, rows: Sequence[Values]) -> bytes:
+    async def create_many(
+        self, rows: Sequence[Values], *, once: Once | None = None
+    ) -> bytes:
         """Insert all rows or none; return them as a JSON list, in the order given."""
 
-        def work(session: Session) -> bytes:
+        def work(session: Session) -> Row:
             stored = self._add(session, rows)
-            return self._shown.rows(session, [row for row, _ in stored])
+            body = self._shown.rows(session, [row for row, _ in stored])
+            return Row(body=body, tag="")
 
-        return await self._write(work, rows) if rows else b"[]"
+        if not rows:
+            return b"[]"
+        return (await self._write(self._once(work, once), rows)).body
 
     async def update(self, key: Any, values: Values, *, match: Match = None) -> Row:
         """Change the fields given and no others; return the row.
@@ -163,6 +169,19 @@ class OrmStore:
             return Row(body=self._shown.row(session, row), tag=tag)
 
         return await self._write(work)
+
+    def _once(
+        self, work: Callable[[Session], Row], once: Once | None
+    ) -> Callable[[Session], Row]:
+        """Return the work, done only where it has not been answered before."""
+        if once is None:
+            return work
+
+        def answered(session: Session) -> Row:
+            take_turn(session, self._layout, once)
+            return keep_answer(session, self._layout, once, work(session))
+
+        return answered
 
     async def _read(self, work: Callable[[Session], T]) -> T:
         async with self._database.transaction(read_only=True) as session:

@@ -10,7 +10,13 @@ from pydantic import BaseModel
 from sqlalchemy import Column
 
 from howdah.errors import Misconfigured
-from howdah.models import declared_model, mapped_columns, python_type, relationships
+from howdah.models import (
+    declared_model,
+    kept_answers,
+    mapped_columns,
+    python_type,
+    relationships,
+)
 from howdah.query import Field, Language
 from howdah.resource.given import (
     Derived,
@@ -54,11 +60,11 @@ class Declaration:
     page: ClassVar[PageLimits] = PageLimits()
     batch: ClassVar[int] = 10_000
     """Most rows of one batch."""
-    orm: ClassVar[bool] = False
-    """Go through the model's own sessions on PostgreSQL as well, at more round trips.
+    orm: ClassVar[bool | None] = None
+    """Go through the model's own sessions, whose validators and events run then.
 
-    Its validators and events run then, and the read schema may show what is no column:
-    properties, relations by schemas of theirs, computed fields."""
+    It costs more round trips. Where nothing is said it is done where it has to be: on
+    SQLite, and where the read schema shows what PostgreSQL cannot write."""
     body: ClassVar[int] = 16 * 1024 * 1024
     """Most bytes of a request's body."""
 
@@ -81,7 +87,7 @@ def read_layout(cls: type[Declaration]) -> Layout:
     names = {
         info.serialization_alias or name: name
         for name, info in cls.read_schema.model_fields.items()
-        if name in fields or not (cls.orm and hasattr(cls.model, name))
+        if name in fields or not (cls.orm is not False and hasattr(cls.model, name))
     }
     found = _columns(cls, cls.read_schema.__name__, names.values(), fields)
     for where, named in (
@@ -99,6 +105,7 @@ def read_layout(cls: type[Declaration]) -> Layout:
         soft_delete=next(iter(_columns(cls, "soft_delete", mark, fields)), None),
         filters={name: _target(cls, name, fields) for name in cls.filters},
         schema=cls.read_schema,
+        kept=kept_answers(cls.model.__table__.metadata),
     )
 
 

@@ -12,15 +12,14 @@ from sqlalchemy import Column
 
 from howdah.database import Database
 from howdah.errors import Misconfigured
-from howdah.fast import FastStore
-from howdah.memory import MemoryDatabase, MemoryStore
-from howdah.orm import OrmStore
+from howdah.memory import MemoryDatabase
 from howdah.paging import Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
+from howdah.resource.choice import chosen_store
 from howdah.resource.declaration import Declaration, read_language, read_layout
 from howdah.resource.given import sent
 from howdah.statements import Layout
-from howdah.store import Match, Row, Store
+from howdah.store import Match, Once, Row, Store
 
 __all__ = ("Rows",)
 
@@ -40,7 +39,8 @@ class Rows(Declaration, Generic[M]):
         self.fields = layout.fields
         self.keys = _key_fields(layout)
         self.language = read_language(type(self), layout)
-        self.store = store or _store(type(self), db, layout)
+        self.store = store or chosen_store(type(self), db, layout)
+        self.keeps_answers = layout.kept is not None
         _check_overrides(type(self))
 
     def __repr__(self) -> str:
@@ -58,14 +58,16 @@ class Rows(Declaration, Generic[M]):
         """Return how many rows a list of all pages would have."""
         return await self.store.count(query)
 
-    async def create(self, values: BaseModel) -> Row:
-        """Insert a row."""
-        return await self.store.create(sent(values, self.fields))
+    async def create(self, values: BaseModel, *, once: Once | None = None) -> Row:
+        """Insert a row; `once` is there where the request has an Idempotency-Key."""
+        return await self.store.create(sent(values, self.fields), once=once)
 
-    async def create_many(self, rows: Sequence[BaseModel]) -> bytes:
+    async def create_many(
+        self, rows: Sequence[BaseModel], *, once: Once | None = None
+    ) -> bytes:
         """Insert all rows or none; return their JSON in the order given."""
         given = [sent(row, self.fields) for row in rows]
-        return await self.store.create_many(given)
+        return await self.store.create_many(given, once=once)
 
     async def update(self, key: Any, values: BaseModel, *, match: Match = None) -> Row:
         """Change the fields that were sent, and no others; see Store.update."""
@@ -88,17 +90,6 @@ class Rows(Declaration, Generic[M]):
     async def restore(self, key: Any, *, match: Match = None) -> Row:
         """Take back the mark of deletion."""
         return await self.store.restore(key, match=match)
-
-
-def _store(
-    cls: type[Rows[Any]], db: Database | MemoryDatabase, layout: Layout
-) -> Store:
-    """Return what keeps the rows there."""
-    if isinstance(db, MemoryDatabase):
-        return MemoryStore(db, layout, model=cls.model.__name__)
-    if cls.orm or db.dialect != "postgresql":
-        return OrmStore(db, layout, model=cls.model)
-    return FastStore(db, layout, model=cls.model.__name__)
 
 
 def _key_fields(layout: Layout) -> Mapping[str, Column[Any]]:

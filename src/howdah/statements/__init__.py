@@ -12,6 +12,7 @@ it can be compiled once (`fast`) and filled in for ever.
     order.py       sort and position -> ORDER BY and what lies behind a position
     reading.py     get, list, count
     writing.py     create, update, delete, restore
+    once.py        creations whose answer is kept for who asks again
     given.py       the rows of a batch as a table
     many.py        create, update, delete, of many rows
 """
@@ -29,6 +30,16 @@ from howdah.statements.layout import (
     key_values,
 )
 from howdah.statements.many import create_many, delete_many, update_many
+from howdah.statements.once import (
+    FINGERPRINT,
+    ONCE,
+    TURN,
+    answer_place,
+    create_many_once,
+    create_once,
+    kept_answer,
+    turn_number,
+)
 from howdah.statements.order import Part, order, order_columns, position_name
 from howdah.statements.reading import count, get, list_rows
 from howdah.statements.writing import (
@@ -40,21 +51,28 @@ from howdah.statements.writing import (
 )
 
 __all__ = (
+    "FINGERPRINT",
     "MATCH",
+    "ONCE",
+    "TURN",
     "ColumnOfRows",
     "Embed",
     "Layout",
     "Part",
     "Target",
+    "answer_place",
     "array_type",
     "count",
     "create",
     "create_many",
+    "create_many_once",
+    "create_once",
     "delete_many",
     "filter_name",
     "filter_values",
     "get",
     "hard_delete",
+    "kept_answer",
     "key_name",
     "key_values",
     "list_rows",
@@ -64,6 +82,7 @@ __all__ = (
     "restore",
     "sent_name",
     "soft_delete",
+    "turn_number",
     "update_many",
     "update_row",
     "value_name",
