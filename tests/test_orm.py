@@ -17,7 +17,15 @@ from sqlalchemy.orm import (
 )
 
 from howdah import Database, Resource, connect
-from howdah.errors import Duplicate, Invalid, MissingReference, StillReferenced
+from howdah.errors import (
+    Duplicate,
+    Invalid,
+    Misconfigured,
+    MissingReference,
+    StillReferenced,
+)
+from howdah.fast import FastStore
+from howdah.memory import MemoryDatabase
 from howdah.orm import OrmStore
 from howdah.paging import OffsetPage
 from howdah.query import Query, Show, Sort
@@ -380,3 +388,49 @@ async def test_what_is_chosen_where_nothing_is_said(database_url):
     ]
 
     assert stores == ["FastStore", "OrmStore", "OrmStore"]
+
+
+class Shout(LonelyRead):
+    @computed_field
+    @property
+    def loud(self) -> str:
+        return self.name.upper()
+
+
+class Serialized(LonelyRead):
+    @field_serializer("name")
+    def show(self, name: str) -> str:
+        return name[::-1]
+
+
+class Upside(LonelyRead):
+    upside: str
+
+
+Lonely.upside = property(lambda self: self.name[::-1])
+
+
+@pytest.mark.parametrize("schema", [Shout, Serialized, Upside])
+def test_the_orm_serves_what_sql_cannot_write(schema):
+    class Asked(Resource[Lonely]):
+        create_schema = update_schema = AuthorWrite
+        read_schema = schema
+
+    db = Database("postgresql://nowhere/x")
+
+    assert isinstance(Asked(db).store, OrmStore)
+    Asked.orm = False
+    if schema is Upside:
+        with pytest.raises(Misconfigured, match="names upside"):
+            Asked(db)
+    else:
+        assert isinstance(Asked(db).store, FastStore)
+
+
+def test_a_dictionary_has_no_properties():
+    class Asked(Resource[Lonely]):
+        create_schema = update_schema = AuthorWrite
+        read_schema = Upside
+
+    with pytest.raises(Misconfigured, match="shows upside, which is no column"):
+        Asked(MemoryDatabase())
