@@ -6,7 +6,9 @@ since the one store that matters most, PostgreSQL, writes JSON itself.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
+
+from sqlalchemy import ColumnElement
 
 from howdah.paging import Page, Slice
 from howdah.query import Query
@@ -29,6 +31,14 @@ Match = tuple[str, ...] | None
 
 class Store(Protocol):
     """Rows of one resource. Each method is one statement, and its own transaction."""
+
+    def within(self, condition: ColumnElement[bool]) -> Self:
+        """Return the store of the rows that meet a condition, and of no others.
+
+        For all its methods there are no rows beyond. New rows get what the condition
+        says that columns are equal to; Forbidden is raised, and nothing written, where
+        a row would not meet the condition.
+        """
 
     async def get(self, key: Any) -> Row:
         """Return the row, or raise NotFound."""

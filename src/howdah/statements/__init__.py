@@ -4,6 +4,7 @@ Every statement is one round trip and returns the JSON that goes to the client. 
 value stands in any of them: a statement depends on the shape of a request alone, so
 it can be compiled once (`fast`) and filled in for ever.
 
+    scope.py       the condition that limits which rows a caller may touch
     layout.py      what a resource shows of a table
     shown.py       columns and rows as the JSON that schemas describe
     conditions.py  filters and search -> WHERE
@@ -23,6 +24,7 @@ from howdah.statements.layout import (
 )
 from howdah.statements.order import order_columns, position_name
 from howdah.statements.reading import count, get, list_rows
+from howdah.statements.scope import Scope, guard
 from howdah.statements.writing import (
     create,
     create_many,
@@ -37,6 +39,7 @@ __all__ = (
     "MATCH",
     "ColumnOfRows",
     "Layout",
+    "Scope",
     "Target",
     "count",
     "create",
@@ -44,6 +47,7 @@ __all__ = (
     "filter_name",
     "filter_values",
     "get",
+    "guard",
     "hard_delete",
     "key_name",
     "key_values",

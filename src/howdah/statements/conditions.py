@@ -27,7 +27,7 @@ SEARCH = "__search"
 
 def conditions(layout: Layout, query: Query) -> list[ColumnElement[bool]]:
     """Return what a row has to meet; its values are those of `filter_values`."""
-    found = list(active(layout)) if query.active_only else []
+    found = [*layout.within, *(active(layout) if query.active_only else ())]
     found += [
         _condition(layout.filters[filter_.field], filter_, filter_name(number))
         for number, filter_ in enumerate(query.filters)

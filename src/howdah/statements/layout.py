@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.types import Enum, TypeDecorator, TypeEngine
 
 from howdah.errors import Misconfigured
+from howdah.statements.scope import Held, Scope, Within
 
 __all__ = (
     "MATCH",
@@ -55,6 +56,8 @@ class Layout:
     soft_delete: Column[Any] | None = None
     filters: Mapping[str, "Target"] = field(default_factory=dict)
     """What filters reach, by their names."""
+    scope: Scope | None = None
+    """Which rows there are for the caller; none stands for all."""
     schema: type[BaseModel] | None = None
     """What a row looks like as JSON, for stores whose database does not write it."""
 
@@ -67,6 +70,26 @@ class Layout:
                 f"table {self.table.name!r} has no primary key; a resource needs one"
             )
         return columns
+
+    @property
+    def within(self) -> tuple[ColumnElement[bool], ...]:
+        """What a row has to meet to be touched; belongs into every WHERE."""
+        return () if self.scope is None else (Within(self.scope.condition),)
+
+    @property
+    def held(self) -> tuple[ColumnElement[Any], ...]:
+        """What undoes all where a written row is out of scope; for every RETURNING."""
+        if self.scope is None:
+            return ()
+        return (Held(self.scope.condition, self.table).label(_HELD),)
+
+    @property
+    def stamps(self) -> Mapping[Column[Any], ColumnElement[Any]]:
+        """What new rows have in some columns, whatever is sent for them."""
+        return {} if self.scope is None else self.scope.stamps(self.table)
+
+
+_HELD = "__held"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -87,8 +110,9 @@ class ColumnOfRows(ARRAY[Any]):
 
 
 def is_key(layout: Layout) -> ColumnElement[bool]:
-    """Return the condition of the row whose key is in the `key_values`."""
+    """Return the condition of the row in scope whose key is in the `key_values`."""
     return and_(
+        *layout.within,
         *(
             column == bindparam(key_name(number), type_=column.type)
             for number, column in enumerate(layout.keys)

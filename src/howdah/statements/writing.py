@@ -36,7 +36,7 @@ from howdah.statements.layout import (
     is_readable,
     tag,
 )
-from howdah.statements.shown import json_list, json_of, shown
+from howdah.statements.shown import ROW, json_list, json_of, shown
 
 __all__ = (
     "create",
@@ -51,8 +51,8 @@ __all__ = (
 
 def create(layout: Layout, names: Iterable[str]) -> ClauseElement:
     """Insert a row from the `value_name` of each column: its JSON, tag and key."""
-    write = insert(layout.table).values(_values(layout, names))
-    written = _written(layout, write)
+    values = {**_values(layout, names), **layout.stamps}
+    written = _written(layout, insert(layout.table).values(values))
     return select(_json(layout, written), written.c[_TAG], *_keys_of(layout, written))
 
 
@@ -69,9 +69,12 @@ def create_many(layout: Layout, names: Sequence[str]) -> ClauseElement:
         .table_valued(*names, with_ordinality=_POSITION, name=_GIVEN)
         .render_derived()
     )
-    rows = select(*(given.c[name] for name in names)).order_by(given.c[_POSITION])
-    write = insert(layout.table).from_select(columns, rows)
-    return select(json_list(write.returning(*shown(layout)).cte(_WRITTEN)))
+    values = dict(zip(columns, (given.c[name] for name in names), strict=True))
+    values = {**values, **layout.stamps}
+    rows = select(*values.values()).order_by(given.c[_POSITION])
+    written = _written(layout, insert(layout.table).from_select(list(values), rows))
+    row = select(*(written.c[name] for name in layout.columns)).subquery(ROW)
+    return select(json_list(row))
 
 
 def update_row(
@@ -159,7 +162,9 @@ def _changed(
 
 
 def _written(layout: Layout, write: Insert | Update | Delete) -> CTE:
-    return write.returning(*shown(layout), tag().label(_TAG)).cte(_WRITTEN)
+    """Return the rows as they have become: what is shown, their tag, and a check."""
+    held = () if isinstance(write, Delete) else layout.held
+    return write.returning(*shown(layout), tag().label(_TAG), *held).cte(_WRITTEN)
 
 
 def _json(layout: Layout, written: CTE) -> ColumnElement[str]:
