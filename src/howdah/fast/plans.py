@@ -7,12 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BindParameter, ClauseElement, Column, TupleType, all_, any_, bindparam
-from sqlalchemy.dialects import registry
+from sqlalchemy import ClauseElement, Column
 from sqlalchemy.types import TypeEngine
 
-from howdah.engine import json_text
-from howdah.errors import Misconfigured
+from howdah.fast.dialect import DIALECT
 from howdah.statements import ColumnOfRows, value_name
 
 __all__ = ("Default", "Plan", "Process", "python_defaults")
@@ -20,44 +18,7 @@ __all__ = ("Default", "Plan", "Process", "python_defaults")
 Process = Callable[[Any], Any]
 Default = Callable[[Mapping[str, Any]], Any]
 
-
-_asyncpg = registry.load("postgresql.asyncpg")
-
-
-class _Compiler(_asyncpg.statement_compiler):  # type: ignore[misc] # known at runtime
-    """Makes `IN (...)` a comparison with one array, so its text is always the same."""
-
-    def visit_in_op_binary(self, binary: Any, operator: Any, **options: Any) -> str:
-        """Compile `column IN (values)`, or `IN (SELECT ...)`."""
-        if _is_list(binary.right):
-            same = binary.left == any_(_array(binary.right))
-            return f"({self.process(same, **options)})"
-        return f"{self.process(binary.left, **options)} IN {self.process(binary.right, **options)}"
-
-    def visit_not_in_op_binary(self, binary: Any, operator: Any, **options: Any) -> str:
-        """Compile `column NOT IN (values)`, or `NOT IN (SELECT ...)`."""
-        if _is_list(binary.right):
-            other = binary.left != all_(_array(binary.right))
-            return f"({self.process(other, **options)})"
-        return f"({self.process(binary.left, **options)} NOT IN {self.process(binary.right, **options)})"
-
-
-def _is_list(element: Any) -> bool:
-    return isinstance(element, BindParameter) and element.expanding
-
-
-def _array(values: BindParameter[Any]) -> BindParameter[Any]:
-    """Return the parameter of a list of values as one of an array, by the same key."""
-    if isinstance(values.type, TupleType):
-        raise Misconfigured(
-            "a condition compares several columns with a list of tuples, which no "
-            "array holds; write or_(and_(...), ...)"
-        )
-    return bindparam(values.key, type_=ColumnOfRows(values.type))
-
-
-_dialect = _asyncpg(json_serializer=json_text)
-_dialect.statement_compiler = _Compiler
+_NONE: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +29,16 @@ class Plan:
     parameters: tuple[tuple[str, Process | None, Default | None], ...]
 
     @classmethod
-    def of(
-        cls, statement: ClauseElement, names: Mapping[str, str] | None = None
-    ) -> "Plan":
-        """Compile a statement for asyncpg; names are those of parameters by their keys."""
-        compiled: Any = statement.compile(dialect=_dialect)
+    def of(cls, statement: ClauseElement, names: Mapping[str, str] = _NONE) -> "Plan":
+        """Compile a statement for asyncpg; `names` rename parameters by their keys."""
+        compiled: Any = statement.compile(dialect=DIALECT)
         defaults = _defaults(compiled)
-        named = names or {}
+        binds = [(name, compiled.binds[name]) for name in compiled.positiontup]
         return cls(
             statement=compiled.string,
             parameters=tuple(
-                (
-                    named.get(bind.key, name),
-                    _processor(bind.type),
-                    defaults.get(name),
-                )
-                for name, bind in (
-                    (name, compiled.binds[name]) for name in compiled.positiontup
-                )
+                (names.get(bind.key, name), _processor(bind.type), defaults.get(name))
+                for name, bind in binds
             ),
         )
 
@@ -101,7 +54,7 @@ class Plan:
 def _processor(type_: TypeEngine[Any]) -> Process | None:
     if isinstance(type_, ColumnOfRows):
         return _each(type_.column_type)
-    process: Process | None = type_.dialect_impl(_dialect).bind_processor(_dialect)
+    process: Process | None = type_.dialect_impl(DIALECT).bind_processor(DIALECT)
     return process
 
 

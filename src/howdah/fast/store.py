@@ -5,10 +5,12 @@ its machinery for each execution is left out.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
-from sqlalchemy import ClauseElement
+from sqlalchemy import ClauseElement, ColumnElement, and_
 
 from howdah import statements
 from howdah.database import Database
@@ -27,7 +29,9 @@ from howdah.rendering import read_position
 from howdah.statements import (
     MATCH,
     Layout,
+    Scope,
     filter_values,
+    guard,
     key_values,
     position_name,
     value_name,
@@ -50,6 +54,15 @@ class FastStore:
         self._plans: dict[object, Plan] = {}
         self._largest_keys = tuple(largest(column.type) for column in layout.keys)
         self._defaults = python_defaults(layout.fields)
+
+    def within(self, condition: ColumnElement[bool]) -> Self:
+        """Return the store of the rows that meet a condition; see Store.within."""
+        outer = self._layout.scope
+        both = condition if outer is None else and_(outer.condition, condition)
+        scoped = copy(self)
+        # Its plans are kept with all others, by the shape of the scope.
+        scoped._layout = replace(self._layout, scope=Scope.of(both))  # noqa: SLF001 - one of us
+        return scoped
 
     async def get(self, key: Any) -> Row:
         """Return the row, or raise NotFound."""
@@ -150,12 +163,26 @@ class FastStore:
         return Row(body=row[0].encode(), tag=row[1])
 
     def _plan(self, shape: object, build: Callable[[], ClauseElement]) -> Plan:
+        scope = self._layout.scope
+        if scope is not None:
+            shape = (scope.shape, shape)
         plan = self._plans.get(shape)
         if plan is None:
             if len(self._plans) >= _MOST_PLANS:
                 self._plans.pop(next(iter(self._plans)))
-            plan = self._plans[shape] = Plan.of(build())
+            plan = self._plans[shape] = self._compiled(build())
         return plan
+
+    def _compiled(self, statement: ClauseElement) -> Plan:
+        scope = self._layout.scope
+        if scope is None:
+            return Plan.of(statement)
+        guard(statement, self._layout.table)
+        return Plan.of(statement, scope.names)
+
+    def _arguments(self, plan: Plan, values: Mapping[str, Any]) -> Sequence[Any]:
+        scope = self._layout.scope
+        return plan.arguments(values if scope is None else {**values, **scope.values})
 
     def _filled(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Add Python's defaults to a row; one statement would share them."""
@@ -168,7 +195,8 @@ class FastStore:
 
     async def _read(self, plan: Plan, values: Mapping[str, Any]) -> Any:
         lane = self._database.lane
-        return await lane.fetchrow(plan.statement, plan.arguments(values), read=True)
+        arguments = self._arguments(plan, values)
+        return await lane.fetchrow(plan.statement, arguments, read=True)
 
     def _place(self, query: Query, page: Page) -> dict[str, Any]:
         """Return the parameters of a page."""
@@ -184,7 +212,7 @@ class FastStore:
     async def _write(self, plan: Plan, values: Mapping[str, Any]) -> Any:
         lane = self._database.lane
         try:
-            return await lane.fetchrow(plan.statement, plan.arguments(values))
+            return await lane.fetchrow(plan.statement, self._arguments(plan, values))
         except HowdahError as error:
             self._blame(error, values)
             raise

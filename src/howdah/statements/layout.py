@@ -116,7 +116,7 @@ def is_key(layout: Layout) -> ColumnElement[bool]:
         *(
             column == bindparam(key_name(number), type_=column.type)
             for number, column in enumerate(layout.keys)
-        )
+        ),
     )
 
 

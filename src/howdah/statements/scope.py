@@ -16,7 +16,6 @@ from sqlalchemy import (
     Boolean,
     ClauseElement,
     Column,
-    ColumnClause,
     ColumnElement,
     Delete,
     False_,
@@ -29,6 +28,7 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
+    false,
     true,
     update,
 )
@@ -86,20 +86,18 @@ class Scope:
         }
 
     def stamps(self, table: Table) -> dict[Column[Any], ColumnElement[Any]]:
-        """Return what the condition says that columns are equal to."""
-        return {
-            table.columns[column.key]: self._parameter(value, column)
-            for part in _conjuncts(self.condition)
-            for column, value in _equal(part)
-            if isinstance(column, ColumnClause) and column.table == table
-        }
-
-    def _parameter(
-        self, value: ColumnElement[Any], column: Column[Any]
-    ) -> ColumnElement[Any]:
-        if not isinstance(value, BindParameter):
-            return value
-        return bindparam(self.names[value.key], type_=column.type)
+        """Return what the condition says that columns of a table are equal to."""
+        found: dict[Column[Any], ColumnElement[Any]] = {}
+        for part in _conjuncts(self.condition):
+            for column, value in _equal(part):
+                if not _is_column(column, table):
+                    continue
+                own = table.columns[column.key]
+                if isinstance(value, BindParameter):
+                    found[own] = bindparam(self.names[value.key], type_=own.type)
+                elif isinstance(value, True_ | False_ | Null):
+                    found[own] = value
+        return found
 
 
 def parameter_name(number: int) -> str:
@@ -151,8 +149,8 @@ def _held(element: Held, compiler: Any, **_options: Any) -> str:
     return f"width_bucket(random(), 0, 1, {held})"
 
 
-def guard(statement: ClauseElement, scope: Scope, table: Table) -> ClauseElement:
-    """Return a statement, or raise Misconfigured where it forgets the scope."""
+def guard(statement: ClauseElement, table: Table) -> None:
+    """Raise Misconfigured where a statement forgets the scope."""
     writes = (Insert, Update, Delete)
     elements = list(visitors.iterate(statement))
     changes = [e for e in elements if isinstance(e, writes) and e.table is table]
@@ -163,7 +161,6 @@ def guard(statement: ClauseElement, scope: Scope, table: Table) -> ClauseElement
             raise _unlimited(change)
     if not changes and not _has(elements, Within):
         raise _unlimited(statement)
-    return statement
 
 
 def _has(elements: Iterable[object], kind: type[Within | Held]) -> bool:
@@ -177,6 +174,10 @@ def _unlimited(statement: object) -> Misconfigured:
     )
 
 
+def _is_column(element: object, table: Table) -> bool:
+    return isinstance(element, Column) and element.table is table
+
+
 def _conjuncts(condition: ColumnElement[Any]) -> Iterable[ColumnElement[Any]]:
     if (
         isinstance(condition, BooleanClauseList)
@@ -188,12 +189,18 @@ def _conjuncts(condition: ColumnElement[Any]) -> Iterable[ColumnElement[Any]]:
         yield condition
 
 
-def _equal(part: ColumnElement[Any]) -> Iterable[tuple[Any, ColumnElement[Any]]]:
-    """Yield what is compared, and its value, where a part demands that they are equal."""
-    if isinstance(part, BinaryExpression):
-        if part.operator in (operators.eq, operators.is_):
-            yield part.left, part.right
-            yield part.right, part.left
-    elif isinstance(part, UnaryExpression):
-        if part.operator in (operators.is_true, operators.is_false):
-            yield part.element, true() if part.operator is operators.is_true else false()
+def _equal(part: ColumnElement[Any]) -> Iterable[tuple[Any, Any]]:
+    """Yield what a part demands to be equal, both ways round."""
+    operator = getattr(part, "operator", None)
+    if isinstance(part, BinaryExpression) and operator in _EQUAL:
+        yield part.left, part.right
+        yield part.right, part.left
+    elif isinstance(part, UnaryExpression) and operator in _TRUTHS:
+        yield part.element, _TRUTHS[operator]
+
+
+_EQUAL = (operators.eq, operators.is_)
+_TRUTHS: Mapping[Any, ColumnElement[bool]] = {
+    operators.is_true: true(),
+    operators.is_false: false(),
+}

@@ -51,7 +51,7 @@ __all__ = (
 
 def create(layout: Layout, names: Iterable[str]) -> ClauseElement:
     """Insert a row from the `value_name` of each column: its JSON, tag and key."""
-    values = {**_values(layout, names), **layout.stamps}
+    values: dict[Any, Any] = {**_values(layout, names), **layout.stamps}
     written = _written(layout, insert(layout.table).values(values))
     return select(_json(layout, written), written.c[_TAG], *_keys_of(layout, written))
 
@@ -69,8 +69,10 @@ def create_many(layout: Layout, names: Sequence[str]) -> ClauseElement:
         .table_valued(*names, with_ordinality=_POSITION, name=_GIVEN)
         .render_derived()
     )
-    values = dict(zip(columns, (given.c[name] for name in names), strict=True))
-    values = {**values, **layout.stamps}
+    values: dict[Any, Any] = {
+        **dict(zip(columns, (given.c[name] for name in names), strict=True)),
+        **layout.stamps,
+    }
     rows = select(*values.values()).order_by(given.c[_POSITION])
     written = _written(layout, insert(layout.table).from_select(list(values), rows))
     row = select(*(written.c[name] for name in layout.columns)).subquery(ROW)
