@@ -101,6 +101,11 @@ class Sort:
         sign = "-" if self.descending else ""
         return f"{sign}{self.field}{':nullsfirst' if self.nulls_first else ''}"
 
+    @classmethod
+    def read(cls, text: str) -> tuple["Sort", ...]:
+        """Return an order as a URL has it, `-price,name`; raises ValueError."""
+        return tuple(_sort(part.strip()) for part in text.split(","))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
@@ -257,7 +262,7 @@ class Language:
         return tuple(reader.adapter.validate_strings(text) for text in texts)
 
     def _sorted(self, text: str) -> tuple[Sort, ...]:
-        order = tuple(_sort(part.strip()) for part in text.split(","))
+        order = Sort.read(text)
         fields = [part.field for part in order]
         for name in fields:
             if name not in self._sort:

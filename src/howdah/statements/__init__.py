@@ -7,6 +7,7 @@ it can be compiled once (`fast`) and filled in for ever.
     scope.py       the condition that limits which rows a caller may touch
     layout.py      what a resource shows of a table
     shown.py       columns and rows as the JSON that schemas describe
+    places.py      values by name, or carried by the statement
     conditions.py  filters and search -> WHERE
     order.py       sort and position -> ORDER BY and what lies behind a position
     reading.py     get, list, count

@@ -4,36 +4,29 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    Float,
-    Numeric,
-    Text,
-    all_,
-    any_,
-    bindparam,
-    or_,
-)
+from sqlalchemy import Column, ColumnElement, Float, Numeric, Text, or_
 from sqlalchemy.types import TypeEngine
 
 from howdah.query import Filter, Query
-from howdah.statements.layout import ColumnOfRows, Layout, Target, active
+from howdah.statements.layout import Layout, Target, active
+from howdah.statements.places import NAMED, Places
 
 __all__ = ("conditions", "filter_name", "filter_values")
 
 SEARCH = "__search"
 
 
-def conditions(layout: Layout, query: Query) -> list[ColumnElement[bool]]:
+def conditions(
+    layout: Layout, query: Query, places: Places = NAMED
+) -> list[ColumnElement[bool]]:
     """Return what a row has to meet; its values are those of `filter_values`."""
     found = [*layout.within, *(active(layout) if query.active_only else ())]
     found += [
-        _condition(layout.filters[filter_.field], filter_, filter_name(number))
+        _condition(layout.filters[filter_.field], filter_, filter_name(number), places)
         for number, filter_ in enumerate(query.filters)
     ]
     if query.search is not None:
-        pattern = bindparam(SEARCH, type_=Text)
+        pattern = places.one(SEARCH, Text())
         found.append(or_(*(column.ilike(pattern) for column in layout.search)))
     return found
 
@@ -75,12 +68,14 @@ def _pattern(name: str, text: str) -> str:
     return _PATTERNS[name.removeprefix("i")].format(text)
 
 
-_Condition = Callable[[Column[Any], object, str], Any]
+_Condition = Callable[[Column[Any], object, str, Places], Any]
 
 
-def _condition(target: Target, filter_: Filter, name: str) -> ColumnElement[bool]:
+def _condition(
+    target: Target, filter_: Filter, name: str, places: Places
+) -> ColumnElement[bool]:
     compare = _CONDITIONS[filter_.operator]
-    compared: ColumnElement[bool] = compare(target.column, filter_.value, name)
+    compared: ColumnElement[bool] = compare(target.column, filter_.value, name, places)
     if target.via is None:
         return compared
     relation: Any = target.via
@@ -91,35 +86,37 @@ def _condition(target: Target, filter_: Filter, name: str) -> ColumnElement[bool
 
 
 def _compared(compare: Callable[[Any, Any], Any]) -> _Condition:
-    def condition(column: Column[Any], _value: object, name: str) -> Any:
-        return compare(column, bindparam(name, type_=_wide(column.type)))
+    def condition(
+        column: Column[Any], _value: object, name: str, places: Places
+    ) -> Any:
+        return compare(column, places.one(name, _wide(column.type)))
 
     return condition
 
 
-def _like(column: Column[Any], _value: object, name: str) -> Any:
-    return column.like(bindparam(name, type_=Text))
+def _like(column: Column[Any], _value: object, name: str, places: Places) -> Any:
+    return column.like(places.one(name, Text()))
 
 
-def _ilike(column: Column[Any], _value: object, name: str) -> Any:
-    return column.ilike(bindparam(name, type_=Text))
+def _ilike(column: Column[Any], _value: object, name: str, places: Places) -> Any:
+    return column.ilike(places.one(name, Text()))
 
 
-def _is_null(column: Column[Any], value: object, _name: str) -> Any:
+def _is_null(column: Column[Any], value: object, _name: str, _places: Places) -> Any:
     return column.is_(None) if value else column.is_not(None)
 
 
-def _in(column: Column[Any], _value: object, name: str) -> Any:
-    return column == any_(bindparam(name, type_=ColumnOfRows(_wide(column.type))))
+def _in(column: Column[Any], _value: object, name: str, places: Places) -> Any:
+    return places.among(column, name, _wide(column.type))
 
 
-def _not_in(column: Column[Any], _value: object, name: str) -> Any:
-    return column != all_(bindparam(name, type_=ColumnOfRows(_wide(column.type))))
+def _not_in(column: Column[Any], _value: object, name: str, places: Places) -> Any:
+    return places.outside(column, name, _wide(column.type))
 
 
-def _between(column: Column[Any], _value: object, name: str) -> Any:
+def _between(column: Column[Any], _value: object, name: str, places: Places) -> Any:
     low, high = (
-        bindparam(f"{name}_{end}", type_=_wide(column.type)) for end in ("low", "high")
+        places.one(f"{name}_{end}", _wide(column.type)) for end in ("low", "high")
     )
     return column.between(low, high)
 

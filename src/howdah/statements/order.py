@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
-    BindParameter,
     Column,
     ColumnElement,
     and_,
-    bindparam,
     false,
     or_,
     tuple_,
@@ -21,6 +19,7 @@ from sqlalchemy import (
 
 from howdah.query import Query
 from howdah.statements.layout import Layout
+from howdah.statements.places import NAMED, Places
 
 __all__ = ("Part", "behind", "order", "order_columns", "position_name")
 
@@ -43,27 +42,20 @@ class Part:
         first = self.nulls_first is not backward
         return clause.nulls_first() if first else clause.nulls_last()
 
-    def at(self, number: int, value: object) -> ColumnElement[bool]:
+    def at(self, value: object, place: Any) -> ColumnElement[bool]:
         """Return the condition of rows that stand with the position in this column."""
-        if value is None:
-            return self.column.is_(None)
-        return self.column == self.place(number)
+        return self.column.is_(None) if value is None else self.column == place
 
     def behind(
-        self, number: int, value: object, *, backward: bool
+        self, value: object, place: Any, *, backward: bool
     ) -> ColumnElement[bool]:
         """Return the condition of rows that stand behind the position."""
         nulls_behind = self.column.nullable and self.nulls_first is backward
         if value is None:
             return false() if nulls_behind else self.column.is_not(None)
         down = self.descending is not backward
-        place = self.place(number)
         beyond = self.column < place if down else self.column > place
         return or_(beyond, self.column.is_(None)) if nulls_behind else beyond
-
-    def place(self, number: int) -> BindParameter[Any]:
-        """Return the parameter of the position's value in this column."""
-        return bindparam(position_name(number), type_=self.column.type)
 
 
 def order(layout: Layout, query: Query) -> list[Part]:
@@ -82,21 +74,28 @@ def order(layout: Layout, query: Query) -> list[Part]:
 
 
 def behind(
-    parts: Sequence[Part], position: Sequence[object], *, backward: bool
+    parts: Sequence[Part],
+    position: Sequence[object],
+    *,
+    backward: bool,
+    places: Places = NAMED,
 ) -> ColumnElement[bool]:
     """Return the condition of rows behind a position, in the order or against it."""
+    here = [
+        None if value is None else places.one(position_name(number), part.column.type)
+        for number, (part, value) in enumerate(zip(parts, position, strict=True))
+    ]
     alike = {(part.descending, part.column.nullable) for part in parts}
     if alike in ({(False, False)}, {(True, False)}):
         # One comparison of rows, which one index serves.
         columns = tuple_(*(part.column for part in parts))
-        places = tuple_(*(part.place(number) for number, part in enumerate(parts)))
         down = parts[0].descending is not backward
-        return columns < places if down else columns > places
+        return columns < tuple_(*here) if down else columns > tuple_(*here)
     chain = []
     for number, part in enumerate(parts):
-        before = [p.at(n, position[n]) for n, p in enumerate(parts[:number])]
-        here = part.behind(number, position[number], backward=backward)
-        chain.append(and_(*before, here))
+        before = [p.at(position[n], here[n]) for n, p in enumerate(parts[:number])]
+        beyond = part.behind(position[number], here[number], backward=backward)
+        chain.append(and_(*before, beyond))
     return or_(*chain)
 
 

@@ -1,0 +1,196 @@
+"""The repository over an AsyncSession."""
+
+import builtins
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, inspect
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.sql.base import Executable
+
+from howdah.errors import NotFound
+from howdah.paging import OffsetPage, Page
+from howdah.repository.asking import Filters, SortBy, backward, ordered, paged
+from howdah.repository.verbs import NOTHING, M, Values, Verbs, dumped
+
+__all__ = ("Repository",)
+
+
+class Repository(Verbs[M]):
+    """The rows of one model: `class Users(Repository[User])`, then `Users(session)`.
+
+    Methods raise Howdah's errors; after one, the transaction is over unless the call
+    stood inside `async with session.begin_nested()`.
+    """
+
+    def __init__(self, session: AsyncSession) -> None:
+        super().__init__()
+        self.session = session
+
+    async def get(self, key: Any, *, lock: bool = False) -> M:
+        """Return the row with this key, or raise NotFound.
+
+        With lock=True other writers of it wait until this transaction ends.
+        """
+        row = await self.find(key, lock=lock)
+        if row is None:
+            raise NotFound(model=self.model.__name__, key=key)
+        return row
+
+    async def find(self, key: Any, *, lock: bool = False) -> M | None:
+        """Return the row with this key, or None."""
+        with self._translated():
+            row: M | None = await self.session.get(
+                self.model, key, with_for_update=True if lock else None
+            )
+        return row
+
+    async def list(
+        self,
+        *where: ColumnElement[bool],
+        filters: Filters = NOTHING,
+        sort: SortBy = "",
+        page: Page | None = None,
+        skip: int = 0,
+        limit: int = 100,
+        order_by: Sequence[Any] = (),
+    ) -> builtins.list[M]:
+        """Return the rows that meet all conditions; the primary key breaks ties.
+
+        A page stands instead of skip and limit; `order_by` takes SQLAlchemy's own
+        expressions, before those of `sort`.
+        """
+        page = page or OffsetPage(skip=skip, limit=limit)
+        found = self.select(*where, filters=filters).order_by(*order_by)
+        rows = await self.fetch(paged(self.model, found, sort, page))
+        return rows[::-1] if backward(page) else rows
+
+    async def fetch(self, statement: Select[tuple[M]]) -> builtins.list[M]:
+        """Return the rows of a SELECT of the model, each once."""
+        return builtins.list((await self._execute(statement)).scalars().unique())
+
+    async def stream(
+        self,
+        *where: ColumnElement[bool],
+        filters: Filters = NOTHING,
+        sort: SortBy = "",
+        batch: int = 1000,
+    ) -> AsyncIterator[M]:
+        """Yield rows through a server-side cursor, `batch` in memory at a time."""
+        found = ordered(self.model, self.select(*where, filters=filters), sort)
+        with self._translated():
+            rows = await self.session.stream_scalars(
+                found.execution_options(yield_per=batch)
+            )
+            async for row in rows:
+                yield row
+
+    async def create(self, values: Values) -> M:
+        """Insert a row and return it, with its key and what the database added."""
+        return (await self.create_many([values]))[0]
+
+    async def create_many(self, rows: Iterable[Values]) -> builtins.list[M]:
+        """Insert rows, in as few statements as SQLAlchemy can, and return them."""
+        created: builtins.list[M] = [self.model(**dumped(row)) for row in rows]
+        self.session.add_all(created)
+        await self._flush()
+        return created
+
+    async def upsert(self, values: Values, *, on: str | Sequence[str]) -> M:
+        """Insert a row, or change the one that has the same values of these fields.
+
+        They are the fields of a unique constraint or index, partial ones included;
+        only the other fields that were set change.
+        """
+        return (await self.upsert_many([values], on=on))[0]
+
+    async def upsert_many(
+        self, rows: Iterable[Values], *, on: str | Sequence[str]
+    ) -> builtins.list[M]:
+        """Insert or change rows in one statement; all have to set the same fields."""
+        changes = [dumped(row, set_only=True) for row in rows]
+        if not changes:
+            return []
+        await self._flush()
+        statement = self._upserted(changes, on, self.session.get_bind().dialect.name)
+        return await self.fetch(statement)
+
+    async def update(self, key: Any, values: Values) -> M:
+        """Change the fields that were set and no others, or raise NotFound."""
+        changes = dumped(values, set_only=True)
+        self._check(changes)
+        row = await self.get(key)
+        for name, value in changes.items():
+            setattr(row, name, value)
+        await self._flush()
+        await self._reload(row)
+        return row
+
+    async def delete(self, key: Any) -> None:
+        """Remove the row and what cascades from it, or raise NotFound."""
+        await self.session.delete(await self.get(key))
+        await self._flush()
+
+    async def delete_many(
+        self, *where: ColumnElement[bool], filters: Filters = NOTHING
+    ) -> int:
+        """Remove the rows that meet all conditions in one statement; say how many.
+
+        What cascades is the database's business; without a condition it is refused.
+        """
+        await self._flush()
+        result: Any = await self._execute(self._deleted(where, filters))
+        return int(result.rowcount)
+
+    async def count(
+        self, *where: ColumnElement[bool], filters: Filters = NOTHING
+    ) -> int:
+        """Return how many rows meet all conditions."""
+        return int((await self._execute(self._counted(where, filters))).scalar_one())
+
+    async def exists(
+        self, *where: ColumnElement[bool], filters: Filters = NOTHING
+    ) -> bool:
+        """Say whether any row meets all conditions."""
+        return bool((await self._execute(self._existing(where, filters))).scalar_one())
+
+    async def sum(
+        self, column: Any, *where: ColumnElement[bool], filters: Filters = NOTHING
+    ) -> Any:
+        """Return the sum of a column or an expression; 0 where there is no row."""
+        return (await self._execute(self._summed(column, where, filters))).scalar_one()
+
+    async def aggregate(
+        self,
+        *where: ColumnElement[bool],
+        filters: Filters = NOTHING,
+        by: Sequence[Any] = (),
+        having: Sequence[ColumnElement[bool]] = (),
+        order_by: Sequence[Any] = (),
+        **values: ColumnElement[Any],
+    ) -> Sequence[Row[Any]]:
+        """Return values computed over rows, one row for each group.
+
+        `aggregate(by=[User.team_id], users=func.count(), having=[func.count() > 3])`
+        gives rows with `team_id` and `users`.
+        """
+        statement = self._aggregated(where, filters, by, values)
+        statement = statement.having(*having).order_by(*order_by)
+        rows: Sequence[Row[Any]] = (await self._execute(statement)).all()
+        return rows
+
+    async def _execute(self, statement: Executable) -> Any:
+        with self._translated():
+            # SQLModel's sessions deprecate `execute`; this is SQLAlchemy's own.
+            return await AsyncSession.execute(self.session, statement)
+
+    async def _flush(self) -> None:
+        with self._translated():
+            await self.session.flush()
+
+    async def _reload(self, row: M) -> None:
+        """Fetch what the database computed, which a later read could not."""
+        state: Any = inspect(row)
+        if state.expired_attributes:
+            with self._translated():
+                await self.session.refresh(row, state.expired_attributes)

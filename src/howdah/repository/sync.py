@@ -1,0 +1,168 @@
+"""The same repository without `await`, for sync endpoints and scripts."""
+
+import builtins
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, inspect
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.base import Executable
+
+from howdah.errors import NotFound
+from howdah.paging import OffsetPage, Page
+from howdah.repository.asking import Filters, SortBy, backward, ordered, paged
+from howdah.repository.verbs import NOTHING, M, Values, Verbs, dumped
+
+__all__ = ("SyncRepository",)
+
+
+class SyncRepository(Verbs[M]):
+    """The rows of one model: `class Users(SyncRepository[User])`, `Users(session)`.
+
+    Each method is that of `Repository`, without `await`.
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+
+    def get(self, key: Any, *, lock: bool = False) -> M:
+        """Return the row with this key, or raise NotFound."""
+        row = self.find(key, lock=lock)
+        if row is None:
+            raise NotFound(model=self.model.__name__, key=key)
+        return row
+
+    def find(self, key: Any, *, lock: bool = False) -> M | None:
+        """Return the row with this key, or None."""
+        with self._translated():
+            row: M | None = self.session.get(
+                self.model, key, with_for_update=True if lock else None
+            )
+        return row
+
+    def list(
+        self,
+        *where: ColumnElement[bool],
+        filters: Filters = NOTHING,
+        sort: SortBy = "",
+        page: Page | None = None,
+        skip: int = 0,
+        limit: int = 100,
+        order_by: Sequence[Any] = (),
+    ) -> builtins.list[M]:
+        """Return the rows that meet all conditions; the primary key breaks ties."""
+        page = page or OffsetPage(skip=skip, limit=limit)
+        found = self.select(*where, filters=filters).order_by(*order_by)
+        rows = self.fetch(paged(self.model, found, sort, page))
+        return rows[::-1] if backward(page) else rows
+
+    def fetch(self, statement: Select[tuple[M]]) -> builtins.list[M]:
+        """Return the rows of a SELECT of the model, each once."""
+        return builtins.list(self._execute(statement).scalars().unique())
+
+    def stream(
+        self,
+        *where: ColumnElement[bool],
+        filters: Filters = NOTHING,
+        sort: SortBy = "",
+        batch: int = 1000,
+    ) -> Iterator[M]:
+        """Yield rows through a server-side cursor, `batch` in memory at a time."""
+        found = ordered(self.model, self.select(*where, filters=filters), sort)
+        with self._translated():
+            yield from self._execute(found.execution_options(yield_per=batch)).scalars()
+
+    def create(self, values: Values) -> M:
+        """Insert a row and return it, with its key and what the database added."""
+        return self.create_many([values])[0]
+
+    def create_many(self, rows: Iterable[Values]) -> builtins.list[M]:
+        """Insert rows, in as few statements as SQLAlchemy can, and return them."""
+        created: builtins.list[M] = [self.model(**dumped(row)) for row in rows]
+        self.session.add_all(created)
+        self._flush()
+        return created
+
+    def upsert(self, values: Values, *, on: str | Sequence[str]) -> M:
+        """Insert a row, or change the one that has the same values of these fields."""
+        return self.upsert_many([values], on=on)[0]
+
+    def upsert_many(
+        self, rows: Iterable[Values], *, on: str | Sequence[str]
+    ) -> builtins.list[M]:
+        """Insert or change rows in one statement; all have to set the same fields."""
+        changes = [dumped(row, set_only=True) for row in rows]
+        if not changes:
+            return []
+        self._flush()
+        statement = self._upserted(changes, on, self.session.get_bind().dialect.name)
+        return self.fetch(statement)
+
+    def update(self, key: Any, values: Values) -> M:
+        """Change the fields that were set and no others, or raise NotFound."""
+        changes = dumped(values, set_only=True)
+        self._check(changes)
+        row = self.get(key)
+        for name, value in changes.items():
+            setattr(row, name, value)
+        self._flush()
+        self._reload(row)
+        return row
+
+    def delete(self, key: Any) -> None:
+        """Remove the row and what cascades from it, or raise NotFound."""
+        self.session.delete(self.get(key))
+        self._flush()
+
+    def delete_many(
+        self, *where: ColumnElement[bool], filters: Filters = NOTHING
+    ) -> int:
+        """Remove the rows that meet all conditions in one statement; say how many."""
+        self._flush()
+        return int(self._execute(self._deleted(where, filters)).rowcount)
+
+    def count(self, *where: ColumnElement[bool], filters: Filters = NOTHING) -> int:
+        """Return how many rows meet all conditions."""
+        return int(self._execute(self._counted(where, filters)).scalar_one())
+
+    def exists(self, *where: ColumnElement[bool], filters: Filters = NOTHING) -> bool:
+        """Say whether any row meets all conditions."""
+        return bool(self._execute(self._existing(where, filters)).scalar_one())
+
+    def sum(
+        self, column: Any, *where: ColumnElement[bool], filters: Filters = NOTHING
+    ) -> Any:
+        """Return the sum of a column or an expression; 0 where there is no row."""
+        return self._execute(self._summed(column, where, filters)).scalar_one()
+
+    def aggregate(
+        self,
+        *where: ColumnElement[bool],
+        filters: Filters = NOTHING,
+        by: Sequence[Any] = (),
+        having: Sequence[ColumnElement[bool]] = (),
+        order_by: Sequence[Any] = (),
+        **values: ColumnElement[Any],
+    ) -> Sequence[Row[Any]]:
+        """Return values computed over rows, one row for each group."""
+        statement = self._aggregated(where, filters, by, values)
+        statement = statement.having(*having).order_by(*order_by)
+        rows: Sequence[Row[Any]] = self._execute(statement).all()
+        return rows
+
+    def _execute(self, statement: Executable) -> Any:
+        with self._translated():
+            # SQLModel's sessions deprecate `execute`; this is SQLAlchemy's own.
+            return Session.execute(self.session, statement)
+
+    def _flush(self) -> None:
+        with self._translated():
+            self.session.flush()
+
+    def _reload(self, row: M) -> None:
+        """Fetch what the database computed, as the asynchronous door has to."""
+        state: Any = inspect(row)
+        if state.expired_attributes:
+            with self._translated():
+                self.session.refresh(row, state.expired_attributes)

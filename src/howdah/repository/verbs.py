@@ -1,0 +1,153 @@
+"""What both doors of a repository share: the model, its statements, its errors.
+
+No I/O: a door sends these statements, one with `await` and one without.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel
+from sqlalchemy import (
+    ColumnElement,
+    Delete,
+    Label,
+    Select,
+    delete,
+    func,
+    inspect,
+    true,
+)
+from sqlalchemy import select as plain_select
+
+from howdah.drivers import translated
+from howdah.errors import HowdahError, Misconfigured
+from howdah.models import constraint_fields, declared_model
+from howdah.paging import KeysetPage
+from howdah.repository.asking import Filters, SortBy, position, selected
+from howdah.repository.upserting import upserted
+
+__all__ = ("NOTHING", "Values", "Verbs", "dumped")
+
+M = TypeVar("M")
+Values = BaseModel | Mapping[str, Any]
+NOTHING: Filters = {}
+
+
+class Verbs(Generic[M]):
+    """A model, declared as `class Users(Repository[User])`."""
+
+    model: ClassVar[type[Any]]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        model = declared_model(cls)
+        if model is not None:
+            cls.model = model
+
+    def __init__(self) -> None:
+        if not hasattr(self, "model"):
+            name = type(self).__name__
+            raise Misconfigured(
+                f"{name} has no model; declare it as class {name}(Repository[Model])"
+            )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.model.__name__})"
+
+    def select(
+        self, *where: ColumnElement[bool], filters: Filters = NOTHING
+    ) -> Select[tuple[M]]:
+        """Return the plain SELECT of these rows: order it, join it, send it yourself.
+
+        `fetch` sends it as this repository sends its own.
+        """
+        return selected(self.model, where, filters)
+
+    def after(self, row: M, *, sort: SortBy = "", limit: int = 100) -> KeysetPage:
+        """Return the page behind a row, for `list` with the same sort."""
+        return KeysetPage(limit=limit, position=position(row, sort))
+
+    def before(self, row: M, *, sort: SortBy = "", limit: int = 100) -> KeysetPage:
+        """Return the page before a row, for `list` with the same sort."""
+        place = position(row, sort)
+        return KeysetPage(limit=limit, position=place, direction="prev")
+
+    def _counted(
+        self, where: Sequence[ColumnElement[bool]], filters: Filters
+    ) -> Select[tuple[int]]:
+        found = self.select(*where, filters=filters)
+        return found.with_only_columns(func.count(), maintain_column_froms=True)
+
+    def _existing(
+        self, where: Sequence[ColumnElement[bool]], filters: Filters
+    ) -> Select[tuple[bool]]:
+        return plain_select(self.select(*where, filters=filters).exists())
+
+    def _summed(
+        self, column: Any, where: Sequence[ColumnElement[bool]], filters: Filters
+    ) -> Select[Any]:
+        total: ColumnElement[Any] = func.coalesce(func.sum(column), 0)
+        return self._aggregated(where, filters, (), {"total": total})
+
+    def _upserted(
+        self, rows: Sequence[Mapping[str, Any]], on: str | Sequence[str], dialect: str
+    ) -> Any:
+        key = (on,) if isinstance(on, str) else tuple(on)
+        return upserted(self.model, rows, key, dialect)
+
+    def _aggregated(
+        self,
+        where: Sequence[ColumnElement[bool]],
+        filters: Filters,
+        by: Sequence[Any],
+        values: Mapping[str, ColumnElement[Any]],
+    ) -> Select[Any]:
+        if not values:
+            raise Misconfigured(
+                "aggregate computes nothing; name a value, as in "
+                "aggregate(rows=func.count())"
+            )
+        named: list[Label[Any]] = [value.label(name) for name, value in values.items()]
+        found: Select[Any] = self.select(*where, filters=filters)
+        found = found.with_only_columns(*by, *named, maintain_column_froms=True)
+        return found.group_by(*by)
+
+    def _deleted(
+        self, where: Sequence[ColumnElement[bool]], filters: Filters
+    ) -> Delete:
+        if not where and not filters:
+            raise Misconfigured(
+                "delete_many has no condition and would remove every row; say "
+                "delete_many(true()) where that is meant"
+            )
+        clause = self.select(*where, filters=filters).whereclause
+        # Without a clause `where` was true() alone.
+        return delete(self.model).where(true() if clause is None else clause)
+
+    def _check(self, names: Iterable[str]) -> None:
+        known = inspect(self.model).all_orm_descriptors
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise Misconfigured(
+                f"{self.model.__name__} has no {', '.join(unknown)}; it has "
+                f"{', '.join(sorted(known.keys()))}"
+            )
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Raise Howdah's errors, with the names of the fields that are to blame."""
+        try:
+            with translated():
+                yield
+        except HowdahError as error:
+            tables = inspect(self.model).local_table.metadata.tables.values()
+            error.naming(constraint_fields(error.constraint, tables))
+            raise
+
+
+def dumped(values: Values, *, set_only: bool = False) -> dict[str, Any]:
+    """Return values by the names of their fields."""
+    if isinstance(values, BaseModel):
+        return values.model_dump(exclude_unset=set_only)
+    return dict(values)
