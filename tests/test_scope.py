@@ -67,7 +67,7 @@ class Note(Base):
     team_id: Mapped[int | None] = mapped_column(ForeignKey("teams.id"))
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("notes.id"))
     team: Mapped[Team | None] = relationship()
-    parent: Mapped["Note | None"] = relationship(remote_side=[id])
+    parent: Mapped["Note | None"] = relationship(remote_side="Note.id")
 
 
 NOTES = Note.__table__
@@ -323,8 +323,10 @@ TRIGGER = (
     CREATE FUNCTION steal() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     IF NEW.text = 'stolen' THEN NEW.owner_id = 2; END IF; RETURN NEW; END $$
     """,
-    "CREATE TRIGGER t BEFORE INSERT OR UPDATE ON notes FOR EACH ROW "
-    "EXECUTE FUNCTION steal()",
+    """
+    CREATE TRIGGER t BEFORE INSERT OR UPDATE ON notes FOR EACH ROW
+    EXECUTE FUNCTION steal()
+    """,
 )
 
 
@@ -354,8 +356,7 @@ async def test_a_condition_that_cannot_be_kept_is_refused(notes, condition, said
 
 
 def scoped_layout():
-    layout = Layout(table=NOTES, columns=SHOWN, fields=FIELDS, scope=Scope.of(ANN))
-    return layout
+    return Layout(table=NOTES, columns=SHOWN, fields=FIELDS, scope=Scope.of(ANN))
 
 
 @pytest.mark.parametrize(
@@ -369,8 +370,8 @@ def scoped_layout():
         pytest.param(
             lambda layout: update(NOTES).returning(*layout.held), id="update of all"
         ),
-        pytest.param(lambda layout: NOTES.delete(), id="delete"),
-        pytest.param(lambda layout: insert(NOTES).returning(NOTES.c.id), id="insert"),
+        pytest.param(lambda _: NOTES.delete(), id="delete"),
+        pytest.param(lambda _: insert(NOTES).returning(NOTES.c.id), id="insert"),
     ],
 )
 def test_a_statement_that_forgets_the_scope_is_never_run(statement):
@@ -401,5 +402,3 @@ async def test_a_stamp_has_the_type_of_its_column(db, kind):
     row = await store.within(things.c.owner == "ann").create({"done": True})
 
     assert json.loads(row.body)["owner"].strip() == "ann"
-
-
