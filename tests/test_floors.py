@@ -13,11 +13,11 @@ PACKAGE = Path(howdah.__file__).parent
 # From the ground up; docs/explanation/architecture.md says what lives where.
 FLOORS = (
     ("errors", "events"),
-    ("drivers", "embedded", "models", "query", "settings"),
+    ("drivers", "embedded", "limits", "models", "query", "settings"),
     ("connection", "engine", "lane", "paging", "retry"),
     ("database", "statements", "store"),
     ("rendering",),
-    ("fast", "migrations", "repository"),
+    ("fast", "memory", "migrations", "repository"),
     ("load", "problems", "pytest_plugin", "scaffold", "telemetry"),
     ("route", "web"),
     ("resource",),

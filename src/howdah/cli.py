@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.routing import BaseRoute
 
+    from howdah.database import Database
     from howdah.load import Format, Progress, Report
     from howdah.resource import Resource
 
@@ -424,7 +425,7 @@ def load(  # noqa: PLR0913 - a file has many ways to be odd
                     show=show,
                     progress=progress,
                 )
-                async with resource.db as db:
+                async with _database_of(resource) as db:
                     return await load_rows(db, source, target=target, options=options)
 
         _spare_the_collector()
@@ -473,6 +474,14 @@ def _resource(table: str) -> "Resource[Any]":
             f"it has {', '.join(sorted(known)) or 'none'}"
         )
     return known[table]
+
+
+def _database_of(resource: "Resource[Any]") -> "Database":
+    from howdah.database import Database
+
+    if not isinstance(resource.db, Database):
+        raise Misconfigured(f"{resource} has its rows in memory; nothing is kept")
+    return resource.db
 
 
 def _resources(routes: "Sequence[BaseRoute]") -> "Iterator[Resource[Any]]":

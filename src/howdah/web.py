@@ -11,11 +11,12 @@ from fastapi.routing import iter_route_contexts
 from howdah import problems
 from howdah.database import Database
 from howdah.errors import Misconfigured, Unavailable
+from howdah.memory import MemoryDatabase
 
 __all__ = ("connect",)
 
 
-def connect(app: FastAPI, db: Database) -> None:
+def connect(app: FastAPI, db: Database | MemoryDatabase) -> None:
     """Let the app open and close the Database, answer with problems, tell its health.
 
     Adds `GET /health/live` (the process answers) and `GET /health/ready` (so does the
@@ -41,7 +42,7 @@ def connect(app: FastAPI, db: Database) -> None:
         return {"status": "ready", "busy": health.busy, "budget": health.budget}
 
 
-def _lifespan(app: FastAPI, db: Database) -> Any:
+def _lifespan(app: FastAPI, db: Database | MemoryDatabase) -> Any:
     theirs = app.router.lifespan_context
 
     @asynccontextmanager
@@ -57,7 +58,7 @@ def _lifespan(app: FastAPI, db: Database) -> Any:
     return lifespan
 
 
-def _refuse_late_commits(app: FastAPI, db: Database) -> None:
+def _refuse_late_commits(app: FastAPI, db: Database | MemoryDatabase) -> None:
     """Raise where a route would commit after its answer has left.
 
     FastAPI ends a dependency with `yield` behind the response unless it has function

@@ -21,6 +21,7 @@ from sqlalchemy import MetaData
 
 from howdah import Database, Resource
 from howdah.embedded import EmbeddedPostgres
+from howdah.memory import MemoryDatabase
 from howdah.settings import Pool
 
 
@@ -68,11 +69,29 @@ def truncate(metadata: MetaData) -> str:
     return f"TRUNCATE {names} RESTART IDENTITY"
 
 
+@contextmanager
+def nowhere(
+    _server: EmbeddedPostgres, _folder: Path, _metadata: MetaData
+) -> Iterator[str]:
+    yield ""
+
+
+@asynccontextmanager
+async def memory(_address: str, _metadata: MetaData) -> AsyncIterator[MemoryDatabase]:
+    yield MemoryDatabase()
+
+
 BACKENDS = (
     Backend(
         name="fast",
         prepared=postgres_database,
         opened=fast,
+        resource=lambda resource, db: resource(db),
+    ),
+    Backend(
+        name="memory",
+        prepared=nowhere,
+        opened=memory,
         resource=lambda resource, db: resource(db),
     ),
 )

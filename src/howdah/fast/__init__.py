@@ -2,7 +2,6 @@
 
 dialect.py SQLAlchemy's compiler, so that a list of values is one parameter
 plans.py   statements compiled once for asyncpg, then only filled in
-limits.py  the numbers that columns cannot hold
 store.py   the store: an action becomes a shape, a plan, a call
 """
 

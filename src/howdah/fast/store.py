@@ -6,11 +6,10 @@ its machinery for each execution is left out.
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
-from sqlalchemy import ClauseElement, ColumnElement, and_
+from sqlalchemy import ClauseElement, ColumnElement
 
 from howdah import statements
 from howdah.database import Database
@@ -20,8 +19,8 @@ from howdah.errors import (
     NotFound,
     StaleVersion,
 )
-from howdah.fast.limits import holds, largest, too_large
 from howdah.fast.plans import Plan, python_defaults
+from howdah.limits import holds, largest, too_large
 from howdah.models import constraint_fields
 from howdah.paging import OffsetPage, Page, Slice
 from howdah.query import Query
@@ -29,7 +28,6 @@ from howdah.rendering import read_position
 from howdah.statements import (
     MATCH,
     Layout,
-    Scope,
     filter_values,
     guard,
     key_values,
@@ -57,11 +55,9 @@ class FastStore:
 
     def within(self, condition: ColumnElement[bool]) -> Self:
         """Return the store of the rows that meet a condition; see Store.within."""
-        outer = self._layout.scope
-        both = condition if outer is None else and_(outer.condition, condition)
         scoped = copy(self)
         # Its plans are kept with all others, by the shape of the scope.
-        scoped._layout = replace(self._layout, scope=Scope.of(both))  # noqa: SLF001 - one of us
+        scoped._layout = self._layout.limited(condition)  # noqa: SLF001 - one of us
         return scoped
 
     async def get(self, key: Any) -> Row:
@@ -220,7 +216,9 @@ class FastStore:
     def _blame(self, error: HowdahError, values: Mapping[str, Any]) -> None:
         """Name the fields that an error of the database is about."""
         if isinstance(error, Invalid) and not error.errors:
-            error.errors = too_large(self._layout.fields, values)
+            fields = self._layout.fields
+            given = {name: values.get(value_name(name)) for name in fields}
+            error.errors = too_large(fields, given)
         tables = self._layout.table.metadata.tables.values()
         error.naming(constraint_fields(error.constraint, tables))
 

@@ -11,6 +11,7 @@ from sqlalchemy import ARRAY, Column
 
 from howdah.database import Database
 from howdah.fast import FastStore
+from howdah.memory import MemoryDatabase, MemoryStore
 from howdah.paging import Page, Slice
 from howdah.query import Query
 from howdah.resource.declaration import Declaration, read_language, read_layout
@@ -25,14 +26,16 @@ M = TypeVar("M")
 class Rows(Declaration, Generic[M]):
     """The rows of one model, as a declaration shows them."""
 
-    def __init__(self, db: Database, *, store: Store | None = None) -> None:
+    def __init__(
+        self, db: Database | MemoryDatabase, *, store: Store | None = None
+    ) -> None:
         layout = read_layout(type(self))
         self.db = db
         self.name: str = self.model.__name__
         self.plural: str = layout.table.name
         self.keys = _key_fields(layout)
         self.language = read_language(type(self), layout)
-        self.store = store or FastStore(db, layout, model=self.name)
+        self.store = store or _store(db, layout, self.name)
         created = (layout.fields[name] for name in self.create_schema.model_fields)
         # One array a column carries a batch, and arrays of arrays lose their edges.
         self.takes_batches = not any(isinstance(c.type, ARRAY) for c in created)
@@ -72,6 +75,13 @@ class Rows(Declaration, Generic[M]):
     async def restore(self, key: Any, *, match: Match = None) -> Row:
         """Take back the mark of deletion."""
         return await self.store.restore(key, match=match)
+
+
+def _store(db: Database | MemoryDatabase, layout: Layout, model: str) -> Store:
+    """Return what keeps the rows there."""
+    if isinstance(db, MemoryDatabase):
+        return MemoryStore(db, layout, model=model)
+    return FastStore(db, layout, model=model)
 
 
 def _key_fields(layout: Layout) -> Mapping[str, Column[Any]]:

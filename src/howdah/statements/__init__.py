@@ -23,7 +23,7 @@ from howdah.statements.layout import (
     key_name,
     key_values,
 )
-from howdah.statements.order import order_columns, position_name
+from howdah.statements.order import Part, order, order_columns, position_name
 from howdah.statements.reading import count, get, list_rows
 from howdah.statements.scope import Scope, guard
 from howdah.statements.writing import (
@@ -40,6 +40,7 @@ __all__ = (
     "MATCH",
     "ColumnOfRows",
     "Layout",
+    "Part",
     "Scope",
     "Target",
     "count",
@@ -53,6 +54,7 @@ __all__ = (
     "key_name",
     "key_values",
     "list_rows",
+    "order",
     "order_columns",
     "position_name",
     "restore",

@@ -1,7 +1,7 @@
 """What a resource shows of a table, and how its rows are known. No statement yet."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -70,6 +70,12 @@ class Layout:
                 f"table {self.table.name!r} has no primary key; a resource needs one"
             )
         return columns
+
+    def limited(self, condition: ColumnElement[bool]) -> "Layout":
+        """Return the layout for the rows that meet a condition as well."""
+        outer = self.scope
+        both = condition if outer is None else and_(outer.condition, condition)
+        return replace(self, scope=Scope.of(both))
 
     @property
     def within(self) -> tuple[ColumnElement[bool], ...]:

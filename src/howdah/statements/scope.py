@@ -86,18 +86,23 @@ class Scope:
         }
 
     def stamps(self, table: Table) -> dict[Column[Any], ColumnElement[Any]]:
+        """Return what new rows get in some columns, values as parameters."""
+        return {
+            column: bindparam(self.names[value.key], type_=column.type)
+            if isinstance(value, BindParameter)
+            else value
+            for column, value in self.equalities(table).items()
+        }
+
+    def equalities(self, table: Table) -> dict[Column[Any], ColumnElement[Any]]:
         """Return what the condition says that columns of a table are equal to."""
-        found: dict[Column[Any], ColumnElement[Any]] = {}
-        for part in _conjuncts(self.condition):
-            for column, value in _equal(part):
-                if not _is_column(column, table):
-                    continue
-                own = table.columns[column.key]
-                if isinstance(value, BindParameter):
-                    found[own] = bindparam(self.names[value.key], type_=own.type)
-                elif isinstance(value, True_ | False_ | Null):
-                    found[own] = value
-        return found
+        return {
+            table.columns[column.key]: value
+            for part in _conjuncts(self.condition)
+            for column, value in _equal(part)
+            if isinstance(column, Column) and column.table is table
+            if isinstance(value, BindParameter | True_ | False_ | Null)
+        }
 
 
 def parameter_name(number: int) -> str:
@@ -172,10 +177,6 @@ def _unlimited(statement: object) -> Misconfigured:
         f"{type(statement).__name__} does not keep to the scope; its statement has to "
         "take Layout.within into its WHERE, and Layout.held into its RETURNING"
     )
-
-
-def _is_column(element: object, table: Table) -> bool:
-    return isinstance(element, Column) and element.table is table
 
 
 def _conjuncts(condition: ColumnElement[Any]) -> Iterable[ColumnElement[Any]]:

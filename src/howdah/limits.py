@@ -7,7 +7,6 @@ from sqlalchemy import Column, Integer, SmallInteger
 from sqlalchemy.types import BigInteger, TypeEngine
 
 from howdah.errors import FieldError, Invalid
-from howdah.statements import value_name
 
 __all__ = ("holds", "largest", "too_large")
 
@@ -24,7 +23,10 @@ def largest(type_: TypeEngine[Any]) -> int | None:
 def too_large(
     fields: Mapping[str, Column[Any]], values: Mapping[str, Any]
 ) -> tuple[FieldError, ...]:
-    """Return which of these values are too large for their columns."""
+    """Return which of these values are too large for their columns.
+
+    A list stands for the values of a batch's rows.
+    """
     return tuple(
         FieldError(
             field=name,
@@ -34,7 +36,7 @@ def too_large(
         )
         for name, column in fields.items()
         if (limit := largest(column.type)) is not None
-        for index, value in _numbered(values.get(value_name(name)))
+        for index, value in _numbered(values.get(name))
         if isinstance(value, int) and not holds(limit, value)
     )
 

@@ -1,0 +1,119 @@
+"""What a row has to meet beside being unique: NOT NULL, checks, foreign keys."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Table, TextClause
+
+from howdah.errors import MissingReference, StillReferenced, from_sqlstate
+from howdah.memory.expressions import Moment, Values, reader
+from howdah.memory.tables import Change, Tables
+
+__all__ = ("check_references", "check_row")
+
+
+def check_row(table: Table, values: Values, now: Moment) -> None:
+    """Raise Invalid where a value is missing or breaks a rule of the table.
+
+    A rule that is written as text cannot be told here, and is passed over.
+    """
+    for column in table.columns:
+        if values[column] is None and not column.nullable:
+            raise from_sqlstate("23502", table=table.name, column=column.name)
+    for rule in table.constraints:
+        if not isinstance(rule, CheckConstraint) or _is_text(rule):
+            continue
+        if reader(rule.sqltext)(values, now) is False:
+            error = from_sqlstate("23514", constraint=str(rule.name), table=table.name)
+            raise error.naming(tuple(column.name for column in rule.columns))
+
+
+def _is_text(rule: CheckConstraint) -> bool:
+    # An enum's own rule has no meaning here: columns take no other values.
+    return isinstance(rule.sqltext, TextClause) or hasattr(rule, "_type_bound")
+
+
+def check_references(change: Change) -> None:
+    """Follow what foreign keys say of rows that went, and raise where they dangle."""
+    for table, old, new in tuple(change.moves()):
+        _follow(change, table, old, new)
+    for table, values in change.written():
+        for key in _references(table):
+            if not _leads_somewhere(change, key, values):
+                raise MissingReference().naming(_names(key))
+
+
+def _follow(change: Change, table: Table, old: Values, new: Values | None) -> None:
+    """Do with rows that refer to one that went what their foreign keys say."""
+    for key in _referring(table):
+        theirs = [element.column for element in key.elements]
+        gone = tuple(old[column] for column in theirs)
+        if None in gone or (new and gone == tuple(new[c] for c in theirs)):
+            continue
+        if _has(change, table, theirs, gone):
+            continue
+        for values in _with(change, key, gone):
+            _act(change, key, values, new)
+
+
+def _act(
+    change: Change, key: ForeignKeyConstraint, values: Values, new: Values | None
+) -> None:
+    action = (key.ondelete if new is None else key.onupdate) or ""
+    table = key.table
+    at = tuple(values[column] for column in table.primary_key.columns)
+    if action.upper() == "CASCADE" and new is None:
+        change.remove(table, at)
+        _follow(change, table, values, None)
+        return
+    changed: Mapping[Any, Any]
+    if action.upper() == "CASCADE" and new is not None:
+        changed = {e.parent: new[e.column] for e in key.elements}
+    elif action.upper() == "SET NULL":
+        changed = dict.fromkeys(key.columns)
+    else:
+        raise StillReferenced().naming(_names(key))
+    written = {**values, **changed}
+    check_row(table, written, change.now)
+    change.put(table, written, at=at)
+    _follow(change, table, values, written)
+
+
+def _leads_somewhere(tables: Tables, key: ForeignKeyConstraint, values: Values) -> bool:
+    given = tuple(values[column] for column in key.columns)
+    if None in given:
+        return True
+    theirs = [element.column for element in key.elements]
+    return _has(tables, key.referred_table, theirs, given)
+
+
+def _has(tables: Tables, table: Table, columns: list[Any], value: Any) -> bool:
+    if columns == list(table.primary_key.columns):
+        return value in tables.table(table)
+    return any(
+        tuple(row[column] for column in columns) == value for row in tables.rows(table)
+    )
+
+
+def _with(tables: Tables, key: ForeignKeyConstraint, value: Any) -> list[Values]:
+    columns = list(key.columns)
+    return [
+        row
+        for row in tables.rows(key.table)
+        if tuple(row[column] for column in columns) == value
+    ]
+
+
+def _references(table: Table) -> Iterator[ForeignKeyConstraint]:
+    yield from sorted(table.foreign_key_constraints, key=lambda key: str(key.name))
+
+
+def _referring(table: Table) -> Iterator[ForeignKeyConstraint]:
+    for other in table.metadata.tables.values():
+        for key in _references(other):
+            if key.referred_table is table:
+                yield key
+
+
+def _names(key: ForeignKeyConstraint) -> tuple[str, ...]:
+    return tuple(column.name for column in key.columns)

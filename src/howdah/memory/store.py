@@ -1,0 +1,209 @@
+"""The store over dictionaries: the port, in plain Python."""
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+from typing import Any, Self
+
+from sqlalchemy import Boolean, Column, ColumnElement
+
+from howdah.errors import Forbidden, Invalid, Misconfigured, NotFound, StaleVersion
+from howdah.limits import too_large
+from howdah.memory.columns import taken
+from howdah.memory.conditions import is_readable, is_within, met
+from howdah.memory.database import MemoryDatabase
+from howdah.memory.defaults import creation_default, numbers, update_default
+from howdah.memory.expressions import Values, reader
+from howdah.memory.order import Order
+from howdah.memory.rules import check_row
+from howdah.memory.tables import Change, Key, Stored, Tables
+from howdah.paging import OffsetPage, Page, Slice
+from howdah.query import Query
+from howdah.rendering import Renderer, read_position
+from howdah.statements import Layout
+from howdah.store import Match, Row
+
+__all__ = ("MemoryStore",)
+
+
+class MemoryStore:
+    """The rows of one table of a MemoryDatabase."""
+
+    def __init__(self, database: MemoryDatabase, layout: Layout, *, model: str) -> None:
+        self._database = database
+        self._layout = layout
+        self._table = layout.table
+        self._model = model
+        self._renderer = Renderer(layout)
+        self._names = {column: name for name, column in layout.fields.items()}
+        columns = list(layout.table.columns)
+        self._defaults = {c: creation_default(c) for c in columns}
+        self._touched = {c: d for c in columns if (d := update_default(c))}
+
+    def within(self, condition: ColumnElement[bool]) -> Self:
+        """Return the store of the rows that meet a condition; see Store.within."""
+        scoped = copy(self)
+        scoped._layout = self._layout.limited(condition)  # noqa: SLF001 - one of us
+        return scoped
+
+    async def get(self, key: Any) -> Row:
+        """Return the row, or raise NotFound."""
+        return self._row(self._found(self._database, key))
+
+    async def list(self, query: Query, page: Page) -> Slice:
+        """Return a page of rows, in the query's order and then that of their keys."""
+        order = Order(self._layout, query)
+        found = order.sorted(met(self._layout, self._database, query))
+        rows, more = _sliced(found, page, order)
+        ends = [order.position(row) for row in (*rows[:1], *rows[-1:])]
+        return Slice(
+            body=self._renderer.rows(rows),
+            first=ends[0] if ends else None,
+            last=ends[-1] if ends else None,
+            more=more,
+            total=None if query.count is None else len(found),
+        )
+
+    async def count(self, query: Query) -> int:
+        """Return how many rows there are."""
+        return len(met(self._layout, self._database, query))
+
+    async def create(self, values: Mapping[str, Any]) -> Row:
+        """Insert a row."""
+        self._refuse_too_large(values)
+        with self._database.change() as change:
+            stored = self._put_new(change, values)
+        return self._row(stored, new=True)
+
+    async def create_many(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
+        """Insert all rows or none; return them as a JSON list, in the order given."""
+        names = {name for row in rows for name in row}
+        self._refuse_too_large({n: [row.get(n) for row in rows] for n in names})
+        with self._database.change() as change:
+            stored = [self._put_new(change, row) for row in rows]
+        return self._renderer.rows(each.values for each in stored)
+
+    async def update(
+        self, key: Any, values: Mapping[str, Any], *, match: Match = None
+    ) -> Row:
+        """Change the fields given and no others; return the row.
+
+        Raises NotFound, and StaleVersion for a row of another version than `match`.
+        """
+        self._refuse_too_large(values)
+        changed = {self._layout.fields[n]: value for n, value in values.items()}
+        with self._database.change() as change:
+            stored = self._matched(self._found(change, key), key, match)
+            if changed:
+                stored = self._put(change, stored, changed)
+        return self._row(stored)
+
+    async def delete(self, key: Any, *, hard: bool, match: Match = None) -> None:
+        """Mark the row as deleted, or remove it; raises as `update` does."""
+        mark = None if hard else self._layout.soft_delete
+        with self._database.change() as change:
+            stored = self._found(change, key, marked=mark is None)
+            self._matched(stored, key, match)
+            if mark is None:
+                change.remove(self._table, _key(self._layout, stored.values))
+            else:
+                gone = False if isinstance(mark.type, Boolean) else change.now
+                self._put(change, stored, {mark: gone})
+
+    async def restore(self, key: Any, *, match: Match = None) -> Row:
+        """Take back the mark of deletion; raises as `update` does."""
+        mark = self._layout.soft_delete
+        if mark is None:
+            raise Misconfigured(f"table {self._table.name!r} has no soft delete")
+        back = True if isinstance(mark.type, Boolean) else None
+        with self._database.change() as change:
+            stored = self._found(change, key, marked=True)
+            stored = self._put(change, self._matched(stored, key, match), {mark: back})
+        return self._row(stored)
+
+    def _found(self, tables: Tables, key: Any, *, marked: bool = False) -> Stored:
+        """Return the row with this key; one with a moment of deletion only if asked."""
+        values = key if len(self._layout.keys) > 1 else (key,)
+        stored = tables.table(self._table).get(tuple(values))
+        if (
+            stored is None
+            or not (marked or is_readable(self._layout, stored.values))
+            or not is_within(self._layout, stored.values)
+        ):
+            raise NotFound(model=self._model, key=key)
+        return stored
+
+    def _matched(self, stored: Stored, key: Any, match: Match) -> Stored:
+        if match is not None and stored.tag not in match:
+            raise StaleVersion(f"{self._model} ID {key} has changed since it was read")
+        return stored
+
+    def _put_new(self, change: Change, values: Mapping[str, Any]) -> Stored:
+        given = {self._layout.fields[name]: value for name, value in values.items()}
+        given |= self._stamps(change)
+        row: dict[Column[Any], Any] = {}
+        for column, default in self._defaults.items():
+            if column in given:
+                value = given[column]
+            elif default is not None:
+                value = default(values, change.now)
+            else:
+                value = change.number(column) if numbers(column) else None
+            row[column] = taken(column, value)
+        self._check(row, change)
+        return change.put(self._table, row)
+
+    def _stamps(self, change: Change) -> Mapping[Column[Any], Any]:
+        """Return what new rows have in some columns, whatever is given for them."""
+        scope = self._layout.scope
+        equal = {} if scope is None else scope.equalities(self._table)
+        return {c: reader(value)({}, change.now) for c, value in equal.items()}
+
+    def _check(self, row: Values, change: Change) -> None:
+        check_row(self._table, row, change.now)
+        if not is_within(self._layout, row):
+            raise Forbidden("The row would be outside of what you may touch.")
+
+    def _put(
+        self, change: Change, stored: Stored, changed: Mapping[Column[Any], Any]
+    ) -> Stored:
+        named = {self._names[column]: value for column, value in changed.items()}
+        fresh = {
+            column: default(named, change.now)
+            for column, default in self._touched.items()
+            if column not in changed
+        }
+        given = {**changed, **fresh}
+        row = {**stored.values, **{c: taken(c, value) for c, value in given.items()}}
+        self._check(row, change)
+        return change.put(self._table, row, at=_key(self._layout, stored.values))
+
+    def _refuse_too_large(self, values: Mapping[str, Any]) -> None:
+        faults = too_large(self._layout.fields, values)
+        if faults:
+            raise Invalid(errors=faults)
+
+    def _row(self, stored: Stored, *, new: bool = False) -> Row:
+        body = self._renderer.row(stored.values)
+        key = _key(self._layout, stored.values) if new else ()
+        one = key[0] if len(key) == 1 else key
+        return Row(body=body, tag=stored.tag, key=one if new else None)
+
+
+def _key(layout: Layout, values: Values) -> Key:
+    return tuple(values[column] for column in layout.keys)
+
+
+def _sliced(
+    rows: Sequence[Values], page: Page, order: Order
+) -> tuple[list[Values], bool]:
+    """Return the rows of a page, and whether more follow in its direction."""
+    if isinstance(page, OffsetPage):
+        rest = rows[page.skip :]
+        return list(rest[: page.limit]), len(rest) > page.limit
+    backward = page.direction == "prev"
+    rest = rows
+    if page.position is not None:
+        position = read_position(order.columns, page.position)
+        rest = [r for r in rows if order.behind(r, position, backward=backward)]
+    more = len(rest) > page.limit
+    return list(rest[-page.limit :] if backward else rest[: page.limit]), more
