@@ -14,8 +14,8 @@ PACKAGE = Path(howdah.__file__).parent
 FLOORS = (
     ("errors", "events"),
     ("drivers", "embedded", "limits", "models", "query", "settings"),
-    ("connection", "engine", "lane", "paging", "retry"),
-    ("database", "statements", "store"),
+    ("connection", "engine", "lane", "paging", "retry", "search"),
+    ("bulk", "database", "statements", "store"),
     ("rendering",),
     ("fast", "memory", "migrations", "repository"),
     ("load", "problems", "pytest_plugin", "scaffold", "telemetry"),

@@ -39,8 +39,8 @@ from howdah.errors import Duplicate, Forbidden, Misconfigured, NotFound, StaleVe
 from howdah.fast import FastStore
 from howdah.models import mapped_columns
 from howdah.paging import OffsetPage
-from howdah.query import Query
-from howdah.statements import Layout, Scope, guard
+from howdah.query import Filter, Query, Show
+from howdah.statements import Embed, Layout, Scope, Target, guard
 
 pytestmark = pytest.mark.anyio
 
@@ -378,7 +378,7 @@ def test_a_statement_that_forgets_the_scope_is_never_run(statement):
     layout = scoped_layout()
 
     with pytest.raises(Misconfigured):
-        guard(statement(layout), NOTES)
+        guard(statement(layout), layout.scope, NOTES)
 
 
 @pytest.mark.parametrize("kind", ["plain", "padded"])
@@ -402,3 +402,87 @@ async def test_a_stamp_has_the_type_of_its_column(db, kind):
     row = await store.within(things.c.owner == "ann").create({"done": True})
 
     assert json.loads(row.body)["owner"].strip() == "ann"
+
+
+BOB = Note.owner_id == 2
+
+
+@pytest.fixture
+async def embedding(db, notes):
+    """The same notes, with their teams and parents embedded and filtered by."""
+    team = mapped_columns(Team)
+    teams = Layout(table=Team.__table__, columns=team, fields=team)
+    parents = Layout(table=NOTES, columns=SHOWN, fields=FIELDS)
+    layout = Layout(
+        table=NOTES,
+        columns=SHOWN,
+        fields=FIELDS,
+        filters={
+            "team__tenant_id": Target(column=team["tenant_id"], via=Note.team),
+            "parent__text": Target(column=FIELDS["text"], via=Note.parent),
+        },
+        embeds={
+            "team": Embed(relation=Note.team, layout=teams, many=False),
+            "parent": Embed(relation=Note.parent, layout=parents, many=False),
+        },
+    )
+    for key, parent in ((1, 3), (2, 1), (3, 2), (4, 3)):
+        await notes.update(key, {"parent_id": parent, "team_id": 2 - key % 2})
+    return FastStore(db, layout, model="Note")
+
+
+async def test_related_rows_out_of_their_scope_are_not_embedded(embedding):
+    show = Show(include=("team", "parent"))
+    related = {"team": Team.tenant_id == 10, "parent": BOB}
+    ann = embedding.within(ANN, related=related)
+
+    listed = await ann.list(Query(show=show), OffsetPage())
+    got = await ann.get(2, show=show)
+
+    first, second = json.loads(listed.body)
+    assert (first["team"]["id"], first["parent"]["id"]) == (1, 3)
+    assert (second["team"], second["parent"]) == (None, None)
+    assert json.loads(got.body) == second
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "ids"),
+    [
+        pytest.param("team__tenant_id", 10, [1, 3], id="in scope"),
+        pytest.param("team__tenant_id", 20, [], id="beyond"),
+        pytest.param("parent__text", "note 3", [1, 4], id="same table in scope"),
+        pytest.param("parent__text", "note 1", [], id="same table beyond"),
+    ],
+)
+async def test_filters_do_not_reach_rows_out_of_scope(embedding, field, value, ids):
+    related = {"team": Team.tenant_id == 10, "parent": BOB}
+    asked = Query(filters=(Filter(field=field, operator="eq", value=value),))
+
+    found = await embedding.within(true(), related=related).list(asked, OffsetPage())
+
+    assert [row["id"] for row in json.loads(found.body)] == ids
+    assert len(json.loads((await embedding.list(asked, OffsetPage())).body)) > 0
+
+
+async def test_batches_do_not_reach_rows_out_of_scope(notes, db):
+    ann = notes.within(ANN)
+    before = await table(db)
+
+    for key, index in ((3, 1), (99, 1)):
+        with pytest.raises(NotFound) as updated:
+            await ann.update_many([{"id": 1, "text": "a"}, {"id": key, "text": "b"}])
+        with pytest.raises(NotFound) as deleted:
+            await ann.delete_many([2, key], hard=True)
+        for caught in (updated, deleted):
+            assert [error.index for error in caught.value.errors] == [index]
+    with pytest.raises(Forbidden):
+        await ann.update_many([{"id": 1, "text": "a"}, {"id": 2, "owner_id": 2}])
+    with pytest.raises(Forbidden):
+        await notes.within(Note.is_active).delete_many([1], hard=False)
+    assert await table(db) == before
+
+    changed = await ann.update_many([{"id": 2, "text": "a"}, {"id": 1}])
+    assert [row["text"] for row in json.loads(changed)] == ["a", "note 1"]
+    await ann.delete_many([1, 2], hard=False)
+    await ann.delete_many([1, 2], hard=True)
+    assert await texts(ann) == []

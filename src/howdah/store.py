@@ -6,14 +6,17 @@ since the one store that matters most, PostgreSQL, writes JSON itself.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol, Self
 
 from sqlalchemy import ColumnElement
 
 from howdah.paging import Page, Slice
-from howdah.query import Query
+from howdah.query import SHOW_ALL, Query, Show
 
-__all__ = ("Match", "Row", "Store")
+__all__ = ("NO_CONDITIONS", "Match", "Row", "Store")
+
+NO_CONDITIONS: Mapping[str, ColumnElement[bool]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,16 +35,22 @@ Match = tuple[str, ...] | None
 class Store(Protocol):
     """Rows of one resource. Each method is one statement, and its own transaction."""
 
-    def within(self, condition: ColumnElement[bool]) -> Self:
+    def within(
+        self,
+        condition: ColumnElement[bool],
+        *,
+        related: Mapping[str, ColumnElement[bool]] = NO_CONDITIONS,
+    ) -> Self:
         """Return the store of the rows that meet a condition, and of no others.
 
         For all its methods there are no rows beyond. New rows get what the condition
         says that columns are equal to; Forbidden is raised, and nothing written, where
-        a row would not meet the condition.
+        a row would not meet the condition. `related` says the same of the rows that
+        relations of these names lead to, for filters and for what is embedded.
         """
 
-    async def get(self, key: Any) -> Row:
-        """Return the row, or raise NotFound."""
+    async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
+        """Return the row, or raise NotFound; `show` says what of it."""
 
     async def list(self, query: Query, page: Page) -> Slice:
         """Return a page of rows, in the query's order and then that of their keys."""
@@ -63,8 +72,18 @@ class Store(Protocol):
         Raises NotFound, and StaleVersion for a row of another version than `match`.
         """
 
+    async def update_many(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
+        """Change in each row the fields it gives beside its key; all rows or none.
+
+        Returns a JSON list in the order given. Raises NotFound with the indexes of
+        rows that are not there, and Invalid where a key is given twice.
+        """
+
     async def delete(self, key: Any, *, hard: bool, match: Match = None) -> None:
         """Mark the row as deleted, or remove it; raises as `update` does."""
+
+    async def delete_many(self, keys: Sequence[Any], *, hard: bool) -> None:
+        """Mark all of these rows as deleted, or remove them; see `update_many`."""
 
     async def restore(self, key: Any, *, match: Match = None) -> Row:
         """Take back the mark of deletion; raises as `update` does."""

@@ -42,6 +42,12 @@ def rows(count):
     return [{**NOTEBOOK, "name": f"Item {number}"} for number in range(count)]
 
 
+def changes(count):
+    """Rows that send different fields, and one that sends none."""
+    kinds = [{"price": 5}, {"name": "x", "tax": None}, {}]
+    return [{"id": n + 1, **kinds[n % 3]} for n in range(count)]
+
+
 FILTERS = "price__gt=1&name__contains=Item&price__in=1500000&price__in=5"
 ASKED = f"{FILTERS}&sort=-price,tax&limit=3&count=exact"
 
@@ -59,6 +65,10 @@ ASKED = f"{FILTERS}&sort=-price,tax&limit=3&count=exact"
         pytest.param("PATCH", "/items/1", {}, 200, id="patch of nothing"),
         pytest.param("POST", "/items/batch", rows(2), 201, id="batch of 2"),
         pytest.param("POST", "/items/batch", rows(1000), 201, id="batch of 1000"),
+        pytest.param("PATCH", "/items/batch", changes(10), 200, id="changes of 10"),
+        pytest.param("PATCH", "/items/batch", changes(11), 404, id="change of a miss"),
+        pytest.param("DELETE", "/items/batch", [1, 2, 3], 204, id="soft deletes"),
+        pytest.param("DELETE", "/items/batch", [1, 99], 404, id="deletes of a miss"),
         pytest.param("GET", "/items/999", None, 404, id="miss"),
         pytest.param("HEAD", "/items/1", None, 200, id="head"),
         pytest.param("GET", f"/queried/?{ASKED}", None, 200, id="query"),
@@ -133,6 +143,30 @@ async def test_a_version_that_is_known_is_one_round_trip(client, relay):
 
     assert response.status_code == 304
     assert relay.said == "BES"
+
+
+async def test_ten_thousand_rows_are_one_round_trip(client, relay):
+    most = 10_000
+    made = (await client.post("/items/batch", json=rows(most))).json()
+    keys = [row["id"] for row in made]
+    change = [{"id": key, "price": 5} for key in keys]
+    calls = [
+        ("POST", "/items/batch", rows(most), 201),
+        ("PATCH", "/items/batch", change, 200),
+        ("DELETE", "/items/batch", keys, 204),
+        ("DELETE", "/items/batch?hard_delete=true", keys, 204),
+    ]
+    for method, path, body, _ in calls[1:]:
+        await client.request(method, path, json=body[-1:])
+    again = (await client.post("/items/batch", json=rows(most))).json()
+    keys[:] = [row["id"] for row in again]
+    for row, key in zip(change, keys, strict=True):
+        row["id"] = key
+
+    for method, path, body, status in calls:
+        relay.said = ""
+        response = await client.request(method, path, json=body)
+        assert (response.status_code, relay.said) == (status, "BES"), method
 
 
 @pytest.mark.parametrize("hard", ["false", "true"])

@@ -2,6 +2,8 @@
 
 dialect.py SQLAlchemy's compiler, so that a list of values is one parameter
 plans.py   statements compiled once for asyncpg, then only filled in
+arrays.py  an array as PostgreSQL's text of it
+batches.py rows that send fields, as the arrays of a statement
 store.py   the store: an action becomes a shape, a plan, a call
 """
 

@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import ClauseElement, Column
 from sqlalchemy.types import TypeEngine
 
+from howdah.fast.arrays import array_text
 from howdah.fast.dialect import DIALECT
-from howdah.statements import ColumnOfRows, value_name
+from howdah.statements import ColumnOfRows, array_type, value_name
 
 __all__ = ("Default", "Plan", "Process", "python_defaults")
 
@@ -60,6 +61,10 @@ def _processor(type_: TypeEngine[Any]) -> Process | None:
 
 def _each(type_: TypeEngine[Any]) -> Process | None:
     process = _processor(type_)
+    if array_type(type_) is not None:
+        return lambda values: [
+            array_text(process(value) if process else value) for value in values
+        ]
     if process is None:
         return None
     return lambda values: [process(value) for value in values]
@@ -76,14 +81,21 @@ def _defaults(compiled: Any) -> dict[str, Default]:
     }
 
 
-def python_defaults(fields: Mapping[str, Column[Any]]) -> dict[str, Default]:
+def python_defaults(
+    fields: Mapping[str, Column[Any]], *, update: bool = False
+) -> dict[str, Default]:
     """Return what fills the fields that Python has a default for."""
     return {
-        name: _default(column, update=False)
+        name: _default(column, update=update)
         for name, column in fields.items()
-        if getattr(column.default, "is_callable", False)
-        or getattr(column.default, "is_scalar", False)
+        if _is_python(column.onupdate if update else column.default)
     }
+
+
+def _is_python(default: Any) -> bool:
+    return getattr(default, "is_callable", False) or getattr(
+        default, "is_scalar", False
+    )
 
 
 def _default(column: Column[Any], *, update: bool) -> Default:

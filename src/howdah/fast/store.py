@@ -12,6 +12,7 @@ from typing import Any, Self
 from sqlalchemy import ClauseElement, ColumnElement
 
 from howdah import statements
+from howdah.bulk import missing_rows, refuse_twice, split_keys
 from howdah.database import Database
 from howdah.errors import (
     HowdahError,
@@ -19,11 +20,12 @@ from howdah.errors import (
     NotFound,
     StaleVersion,
 )
+from howdah.fast.batches import Batch, key_arrays, key_fields
 from howdah.fast.plans import Plan, python_defaults
 from howdah.limits import holds, largest, too_large
 from howdah.models import constraint_fields
 from howdah.paging import OffsetPage, Page, Slice
-from howdah.query import Query
+from howdah.query import SHOW_ALL, Query, Show
 from howdah.rendering import read_position
 from howdah.statements import (
     MATCH,
@@ -34,7 +36,7 @@ from howdah.statements import (
     position_name,
     value_name,
 )
-from howdah.store import Match, Row
+from howdah.store import NO_CONDITIONS, Match, Row
 
 __all__ = ("FastStore",)
 
@@ -51,19 +53,26 @@ class FastStore:
         self._model = model
         self._plans: dict[object, Plan] = {}
         self._largest_keys = tuple(largest(column.type) for column in layout.keys)
+        self._keys = key_fields(layout)
         self._defaults = python_defaults(layout.fields)
+        self._touches = python_defaults(layout.fields, update=True)
 
-    def within(self, condition: ColumnElement[bool]) -> Self:
+    def within(
+        self,
+        condition: ColumnElement[bool],
+        *,
+        related: Mapping[str, ColumnElement[bool]] = NO_CONDITIONS,
+    ) -> Self:
         """Return the store of the rows that meet a condition; see Store.within."""
         scoped = copy(self)
         # Its plans are kept with all others, by the shape of the scope.
-        scoped._layout = self._layout.limited(condition)  # noqa: SLF001 - one of us
+        scoped._layout = self._layout.limited(condition, related)  # noqa: SLF001 - one of us
         return scoped
 
-    async def get(self, key: Any) -> Row:
-        """Return the row, or raise NotFound."""
+    async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
+        """Return the row, or raise NotFound; `show` says what of it."""
         self._check(key)
-        plan = self._plan("get", lambda: statements.get(self._layout))
+        plan = self._plan(("get", show), lambda: statements.get(self._layout, show))
         return self._row(await self._read(plan, key_values(self._layout, key)), key)
 
     async def list(self, query: Query, page: Page) -> Slice:
@@ -94,14 +103,14 @@ class FastStore:
         """Insert all rows or none; return them as a JSON list, in the order given."""
         if not rows:
             return b"[]"
-        rows = [self._filled(row) for row in rows]
-        names = tuple(rows[0])
+        batch = Batch.of(self._layout, [self._filled(row) for row in rows])
         plan = self._plan(
-            ("create_many", *names),
-            lambda: statements.create_many(self._layout, names),
+            ("create_many", *batch.shape),
+            lambda: statements.create_many(
+                self._layout, batch.names, partly=batch.partly
+            ),
         )
-        columns = {value_name(name): [row[name] for row in rows] for name in names}
-        body: str = (await self._write(plan, columns))[0]
+        body: str = (await self._write(plan, batch.arrays))[0]
         return body.encode()
 
     async def update(
@@ -116,12 +125,43 @@ class FastStore:
         build = partial(statements.update_row, self._layout, values)
         return await self._change(("update", *values), build, key, match, values)
 
+    async def update_many(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
+        """Change in each row the fields it gives beside its key; all rows or none."""
+        if not rows:
+            return b"[]"
+        keys, changes = split_keys(self._keys, rows)
+        self._check_all(keys)
+        batch = Batch.of(self._layout, [self._changed(row) for row in changes])
+        plan = self._plan(
+            ("update_many", *batch.shape),
+            lambda: statements.update_many(
+                self._layout, batch.names, partly=batch.partly, idle=batch.idle
+            ),
+        )
+        arrays = {**batch.arrays, **key_arrays(self._layout, keys)}
+        body, missing = await self._write(plan, arrays)
+        self._check_found(keys, missing)
+        return bytes(body.encode())
+
     async def delete(self, key: Any, *, hard: bool, match: Match = None) -> None:
         """Mark the row as deleted, or remove it; raises as `update` does."""
         hard = hard or self._layout.soft_delete is None
         build = statements.hard_delete if hard else statements.soft_delete
         shape = ("delete", hard)
         await self._change(shape, partial(build, self._layout), key, match)
+
+    async def delete_many(self, keys: Sequence[Any], *, hard: bool) -> None:
+        """Mark all of these rows as deleted, or remove them; all rows or none."""
+        if not keys:
+            return
+        self._check_all(keys)
+        hard = hard or self._layout.soft_delete is None
+        plan = self._plan(
+            ("delete_many", hard),
+            lambda: statements.delete_many(self._layout, hard=hard),
+        )
+        row = await self._write(plan, key_arrays(self._layout, keys))
+        self._check_found(keys, row[0])
 
     async def restore(self, key: Any, *, match: Match = None) -> Row:
         """Take back the mark of deletion; raises as `update` does."""
@@ -159,9 +199,9 @@ class FastStore:
         return Row(body=row[0].encode(), tag=row[1])
 
     def _plan(self, shape: object, build: Callable[[], ClauseElement]) -> Plan:
-        scope = self._layout.scope
-        if scope is not None:
-            shape = (scope.shape, shape)
+        scopes = self._layout.scopes
+        if scopes:
+            shape = (shape, *((scope.place, scope.shape) for scope in scopes))
         plan = self._plans.get(shape)
         if plan is None:
             if len(self._plans) >= _MOST_PLANS:
@@ -171,14 +211,16 @@ class FastStore:
 
     def _compiled(self, statement: ClauseElement) -> Plan:
         scope = self._layout.scope
-        if scope is None:
-            return Plan.of(statement)
-        guard(statement, self._layout.table)
-        return Plan.of(statement, scope.names)
+        if scope is not None:
+            guard(statement, scope, self._layout.table)
+        scopes = self._layout.scopes
+        return Plan.of(statement, {k: n for s in scopes for k, n in s.names.items()})
 
     def _arguments(self, plan: Plan, values: Mapping[str, Any]) -> Sequence[Any]:
-        scope = self._layout.scope
-        return plan.arguments(values if scope is None else {**values, **scope.values})
+        given = dict(values)
+        for scope in self._layout.scopes:
+            given |= scope.values
+        return plan.arguments(given)
 
     def _filled(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Add Python's defaults to a row; one statement would share them."""
@@ -188,6 +230,13 @@ class FastStore:
             if name not in row
         }
         return {**row, **missing}
+
+    def _changed(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Add what Python fills in on updates, where the row changes at all."""
+        if not row:
+            return row
+        named = _named(row)
+        return {n: fill(named) for n, fill in self._touches.items()} | dict(row)
 
     async def _read(self, plan: Plan, values: Mapping[str, Any]) -> Any:
         lane = self._database.lane
@@ -224,10 +273,27 @@ class FastStore:
 
     def _check(self, key: Any) -> None:
         """Raise NotFound for a key that the columns cannot hold."""
+        if not self._holds(key):
+            raise NotFound(model=self._model, key=key)
+
+    def _holds(self, key: Any) -> bool:
         values = key_values(self._layout, key).values()
-        for limit, value in zip(self._largest_keys, values, strict=True):
-            if limit is not None and not holds(limit, value):
-                raise NotFound(model=self._model, key=key)
+        return all(
+            limit is None or holds(limit, value)
+            for limit, value in zip(self._largest_keys, values, strict=True)
+        )
+
+    def _check_all(self, keys: Sequence[Any]) -> None:
+        """Raise where a batch names a row twice, or one that there cannot be."""
+        refuse_twice(self._keys, keys)
+        if any(limit is not None for limit in self._largest_keys):
+            lost = [n for n, key in enumerate(keys) if not self._holds(key)]
+            self._check_found(keys, [index + 1 for index in lost])
+
+    def _check_found(self, keys: Sequence[Any], missing: Sequence[int] | None) -> None:
+        if missing:
+            indexes = [position - 1 for position in missing]
+            raise missing_rows(self._model, self._keys, keys, indexes)
 
 
 def _key(values: Sequence[Any]) -> Any:

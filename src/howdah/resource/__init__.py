@@ -6,6 +6,7 @@
     action.py       one route: its path, what it takes, what OpenAPI says of it
     reading.py      the routes that read
     writing.py      the routes that write
+    batches.py      the routes that change and delete many rows
     actions.py      which routes there are, in their order
 
 What a row is and where it lives is the store's.

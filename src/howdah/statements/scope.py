@@ -48,9 +48,11 @@ class Scope:
     condition: ColumnElement[bool]
     shape: Hashable
     binds: tuple[BindParameter[Any], ...]
+    place: str = ""
+    """The relation whose rows it is about; none stands for the rows themselves."""
 
     @classmethod
-    def of(cls, condition: ColumnElement[bool]) -> "Scope":
+    def of(cls, condition: ColumnElement[bool], *, place: str = "") -> "Scope":
         """Take a condition apart; what SQLAlchemy has no cache key for is refused."""
         # Attributes of models become plain expressions.
         condition = and_(true(), condition)
@@ -68,22 +70,20 @@ class Scope:
                     f"the scope has a parameter named {bind.key!r}, which a statement "
                     "may have as well; give values plainly, or with unique=True"
                 )
-        return cls(condition=condition, shape=key.key, binds=binds)
+        return cls(condition=condition, shape=key.key, binds=binds, place=place)
 
     @property
     def values(self) -> dict[str, Any]:
         """The values of the condition's parameters, by the names of `names`."""
         return {
-            parameter_name(number): bind.effective_value
+            self._name(number): bind.effective_value
             for number, bind in enumerate(self.binds)
         }
 
     @cached_property
     def names(self) -> Mapping[str, str]:
         """The names that the condition's parameters have in a plan, by their keys."""
-        return {
-            bind.key: parameter_name(number) for number, bind in enumerate(self.binds)
-        }
+        return {bind.key: self._name(number) for number, bind in enumerate(self.binds)}
 
     def stamps(self, table: Table) -> dict[Column[Any], ColumnElement[Any]]:
         """Return what new rows get in some columns, values as parameters."""
@@ -94,6 +94,9 @@ class Scope:
             for column, value in self.equalities(table).items()
         }
 
+    def _name(self, number: int) -> str:
+        return f"__scope_{self.place}_{number}"
+
     def equalities(self, table: Table) -> dict[Column[Any], ColumnElement[Any]]:
         """Return what the condition says that columns of a table are equal to."""
         return {
@@ -103,11 +106,6 @@ class Scope:
             if isinstance(column, Column) and column.table is table
             if isinstance(value, BindParameter | True_ | False_ | Null)
         }
-
-
-def parameter_name(number: int) -> str:
-    """Return the name of the parameter of a scope's value, counted from 0."""
-    return f"__scope_{number}"
 
 
 class Within(ColumnElement[bool]):
@@ -154,22 +152,26 @@ def _held(element: Held, compiler: Any, **_options: Any) -> str:
     return f"width_bucket(random(), 0, 1, {held})"
 
 
-def guard(statement: ClauseElement, table: Table) -> None:
+def guard(statement: ClauseElement, scope: Scope, table: Table) -> None:
     """Raise Misconfigured where a statement forgets the scope."""
     writes = (Insert, Update, Delete)
     elements = list(visitors.iterate(statement))
     changes = [e for e in elements if isinstance(e, writes) and e.table is table]
     for change in changes:
         inside = list(visitors.iterate(change))
-        known = isinstance(change, Insert) or _has(inside, Within)
-        if not known or not (isinstance(change, Delete) or _has(inside, Held)):
+        known = isinstance(change, Insert) or _has(inside, Within, scope)
+        held = isinstance(change, Delete) or _has(inside, Held, scope)
+        if not (known and held):
             raise _unlimited(change)
-    if not changes and not _has(elements, Within):
+    if not changes and not _has(elements, Within, scope):
         raise _unlimited(statement)
 
 
-def _has(elements: Iterable[object], kind: type[Within | Held]) -> bool:
-    return any(isinstance(element, kind) for element in elements)
+def _has(elements: Iterable[Any], kind: type[Within | Held], scope: Scope) -> bool:
+    return any(
+        isinstance(element, kind) and element.condition is scope.condition
+        for element in elements
+    )
 
 
 def _unlimited(statement: object) -> Misconfigured:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
     CTE,
     BindParameter,
     Boolean,
@@ -28,24 +27,23 @@ from sqlalchemy import (
 )
 
 from howdah.errors import Misconfigured
+from howdah.statements.given import value_name
 from howdah.statements.layout import (
-    ColumnOfRows,
     Layout,
     is_key,
     is_match,
     is_readable,
     tag,
 )
-from howdah.statements.shown import ROW, json_list, json_of, shown
+from howdah.statements.shown import json_of, shown
 
 __all__ = (
     "create",
-    "create_many",
     "hard_delete",
+    "marked",
     "restore",
     "soft_delete",
     "update_row",
-    "value_name",
 )
 
 
@@ -54,29 +52,6 @@ def create(layout: Layout, names: Iterable[str]) -> ClauseElement:
     values: dict[Any, Any] = {**_values(layout, names), **layout.stamps}
     written = _written(layout, insert(layout.table).values(values))
     return select(_json(layout, written), written.c[_TAG], *_keys_of(layout, written))
-
-
-def create_many(layout: Layout, names: Sequence[str]) -> ClauseElement:
-    """Insert rows from one array a column; a JSON list in the order given."""
-    columns = [layout.fields[name] for name in names]
-    _refuse_arrays(columns)
-    arrays = [
-        bindparam(value_name(name), type_=ColumnOfRows(column.type))
-        for name, column in zip(names, columns, strict=True)
-    ]
-    given = (
-        func.unnest(*arrays)
-        .table_valued(*names, with_ordinality=_POSITION, name=_GIVEN)
-        .render_derived()
-    )
-    values: dict[Any, Any] = {
-        **dict(zip(columns, (given.c[name] for name in names), strict=True)),
-        **layout.stamps,
-    }
-    rows = select(*values.values()).order_by(given.c[_POSITION])
-    written = _written(layout, insert(layout.table).from_select(list(values), rows))
-    row = select(*(written.c[name] for name in layout.columns)).subquery(ROW)
-    return select(json_list(row))
 
 
 def update_row(
@@ -90,11 +65,8 @@ def update_row(
 
 def soft_delete(layout: Layout, *, matched: bool = False) -> ClauseElement:
     """Mark a row as deleted by its key; see `_changed`."""
-    column = _mark(layout)
-    gone = false() if isinstance(column.type, Boolean) else func.now()
-    change = update(layout.table).values({column: gone})
     known = (is_key(layout), *is_readable(layout))
-    return _changed(layout, change, known, matched=matched)
+    return _changed(layout, marked(layout), known, matched=matched)
 
 
 def restore(layout: Layout, *, matched: bool = False) -> ClauseElement:
@@ -111,13 +83,15 @@ def hard_delete(layout: Layout, *, matched: bool = False) -> ClauseElement:
     return _changed(layout, change, (is_key(layout),), matched=matched)
 
 
-def value_name(field: str) -> str:
-    """Return the name of the parameter that a field's new value has."""
-    return f"v_{field}"
+def marked(layout: Layout) -> Update:
+    """Return the update that marks rows as deleted, whichever they are."""
+    column = _mark(layout)
+    gone = false() if isinstance(column.type, Boolean) else func.now()
+    return update(layout.table).values({column: gone})
 
 
 # No column has such a name; one named like a table would stand for it in `f(table)`.
-_GIVEN, _POSITION, _TAG, _WRITTEN = "__given", "__position", "__tag", "__written"
+_TAG, _WRITTEN = "__tag", "__written"
 
 
 def _values(
@@ -178,12 +152,3 @@ def _keys_of(layout: Layout, written: CTE) -> Iterable[ColumnElement[Any]]:
     names = {column: name for name, column in layout.columns.items()}
     for column in layout.keys:
         yield written.c[names[column]] if column in names else null()
-
-
-def _refuse_arrays(columns: Iterable[Column[Any]]) -> None:
-    for column in columns:
-        if isinstance(column.type, ARRAY):
-            raise Misconfigured(
-                f"column {column.name!r} of {column.table.name!r} holds arrays, which "
-                "a batch cannot carry; create such rows one by one"
-            )
