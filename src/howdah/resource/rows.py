@@ -17,6 +17,7 @@ from howdah.memory import MemoryDatabase, MemoryStore
 from howdah.paging import Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
 from howdah.resource.declaration import Declaration, read_language, read_layout
+from howdah.resource.given import sent
 from howdah.statements import Layout
 from howdah.store import Match, Row, Store
 
@@ -35,6 +36,7 @@ class Rows(Declaration, Generic[M]):
         self.db = db
         self.name: str = self.model.__name__
         self.plural: str = layout.table.name
+        self.fields = layout.fields
         self.keys = _key_fields(layout)
         self.language = read_language(type(self), layout)
         self.store = store or _store(db, layout, self.name)
@@ -57,11 +59,12 @@ class Rows(Declaration, Generic[M]):
 
     async def create(self, values: BaseModel) -> Row:
         """Insert a row."""
-        return await self.store.create(values.model_dump())
+        return await self.store.create(sent(values, self.fields))
 
     async def create_many(self, rows: Sequence[BaseModel]) -> bytes:
         """Insert all rows or none; return their JSON in the order given."""
-        return await self.store.create_many([row.model_dump() for row in rows])
+        given = [sent(row, self.fields) for row in rows]
+        return await self.store.create_many(given)
 
     async def update(self, key: Any, values: BaseModel, *, match: Match = None) -> Row:
         """Change the fields that were sent, and no others; see Store.update."""
