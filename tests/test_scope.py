@@ -1,6 +1,7 @@
 """A scope at the store: rows beyond it are not there, and none is written there."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import (
@@ -37,10 +38,11 @@ from sqlalchemy.orm import (
 
 from howdah.errors import Duplicate, Forbidden, Misconfigured, NotFound, StaleVersion
 from howdah.fast import FastStore
-from howdah.models import mapped_columns
+from howdah.models import idempotency_table, mapped_columns
 from howdah.paging import OffsetPage
 from howdah.query import Filter, Query, Show
 from howdah.statements import Embed, Layout, Scope, Target, guard
+from howdah.store import Once, Replayed
 
 pytestmark = pytest.mark.anyio
 
@@ -486,3 +488,34 @@ async def test_batches_do_not_reach_rows_out_of_scope(notes, db):
     await ann.delete_many([1, 2], hard=False)
     await ann.delete_many([1, 2], hard=True)
     assert await texts(ann) == []
+
+
+async def test_a_key_of_somebody_else_is_a_key_of_nobody(notes, db):
+    keys = idempotency_table(Base.metadata)
+    async with db.engine.begin() as connection:
+        await connection.run_sync(keys.create)
+    layout = Layout(table=NOTES, columns=SHOWN, fields=FIELDS, kept=keys)
+    store = FastStore(db, layout, model="Note")
+    once = Once(key="same", fingerprint=b"same")
+
+    await store.within(ANN).create({"text": "first"}, once=once)
+    await store.within(BOB).create({"text": "second"}, once=once)
+    await store.within(BOB).create_many([{"text": "third"}], once=replace(once, key=""))
+    with pytest.raises(Replayed) as caught:
+        await store.within(ANN).create({"text": "fourth"}, once=once)
+    with pytest.raises(Forbidden):
+        await store.within(Note.owner_id < 2).create(
+            {"text": "fifth", "owner_id": 2}, once=once
+        )
+    with pytest.raises(Forbidden):
+        await store.within(Note.owner_id < 2).create_many(
+            [{"text": "fifth", "owner_id": 2}], once=once
+        )
+
+    assert json.loads(caught.value.row.body)["text"] == "first"
+    owners = {row.text: row.owner_id for row in await table(db)}
+    assert owners == {f"note {n}": (n + 1) // 2 for n in range(1, 5)} | {
+        "first": 1,
+        "second": 2,
+        "third": 2,
+    }

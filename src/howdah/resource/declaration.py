@@ -10,7 +10,13 @@ from pydantic import BaseModel
 from sqlalchemy import Column
 
 from howdah.errors import Misconfigured
-from howdah.models import declared_model, mapped_columns, python_type, relationships
+from howdah.models import (
+    declared_model,
+    kept_answers,
+    mapped_columns,
+    python_type,
+    relationships,
+)
 from howdah.query import Field, Language
 from howdah.resource.given import (
     Derived,
@@ -93,6 +99,7 @@ def read_layout(cls: type[Declaration]) -> Layout:
         soft_delete=next(iter(_columns(cls, "soft_delete", mark, fields)), None),
         filters={name: _target(cls, name, fields) for name in cls.filters},
         schema=cls.read_schema,
+        kept=kept_answers(cls.model.__table__.metadata),
     )
 
 

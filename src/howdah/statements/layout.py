@@ -64,6 +64,8 @@ class Layout:
     """Which rows there are for the caller; none stands for all."""
     related: Mapping[str, Scope] = field(default_factory=dict)
     """Which rows there are for the caller where relations of these names lead."""
+    kept: Table | None = None
+    """Where answers are kept for who sends a request again; see `once`."""
     schema: type[BaseModel] | None = None
     """What a row looks like as JSON, for stores whose database does not write it."""
     embeds: Mapping[str, "Embed"] = field(default_factory=dict)
@@ -101,6 +103,11 @@ class Layout:
         """The scopes of the rows, and of those that relations lead to."""
         own = () if self.scope is None else (self.scope,)
         return (*own, *self.related.values())
+
+    @property
+    def owner(self) -> str:
+        """What tells one caller from another: what there is for them."""
+        return "".join(f"{it.condition} {it.values!r};" for it in self.scopes)
 
     @property
     def within(self) -> tuple[ColumnElement[bool], ...]:

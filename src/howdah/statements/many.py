@@ -8,6 +8,7 @@ from sqlalchemy import (
     ClauseElement,
     Column,
     ColumnElement,
+    Insert,
     Select,
     Update,
     delete,
@@ -22,17 +23,40 @@ from sqlalchemy.schema import DefaultClause
 from howdah.statements.given import POSITION, Given, absent, given_rows
 from howdah.statements.layout import Layout, is_readable
 from howdah.statements.shown import ROW, json_list, quoted, shown
-from howdah.statements.writing import marked
+from howdah.statements.writing import WRITTEN, marked
 
-__all__ = ("create_many", "default_of", "delete_many", "in_order", "update_many")
+__all__ = (
+    "create_many",
+    "default_of",
+    "delete_many",
+    "in_order",
+    "new_rows",
+    "update_many",
+)
 
-_FOUND, _IDLE, _WRITTEN = "__found", "__idle", "__written"
+_FOUND, _IDLE = "__found", "__idle"
 
 
 def create_many(
     layout: Layout, names: Sequence[str], *, partly: Collection[str] = ()
 ) -> ClauseElement:
     """Insert rows from the arrays of `given_rows`; a JSON list in the order given."""
+    columns, rows = new_rows(layout, names, partly=partly)
+    write = insert(layout.table).from_select(columns, rows)
+    return select(json_of_new(layout, write))
+
+
+def json_of_new(layout: Layout, write: Insert) -> ColumnElement[str]:
+    """Return the JSON list of the rows that this inserts."""
+    written = write.returning(*shown(layout), *layout.held).cte(WRITTEN)
+    row = select(*(written.c[name] for name in layout.columns)).subquery(ROW)
+    return json_list(row)
+
+
+def new_rows(
+    layout: Layout, names: Sequence[str], *, partly: Collection[str] = ()
+) -> tuple[list[Column[Any]], Select[Any]]:
+    """Return the columns of new rows, and the rows of `given_rows` in their order."""
     given = given_rows(layout, names, partly=partly)
     columns = {name: layout.fields[name] for name in names}
     values: dict[Any, Any] = {
@@ -40,11 +64,8 @@ def create_many(
         for name, column in columns.items()
     }
     values |= layout.stamps
-    rows = select(*values.values()).select_from(given.rows).order_by(given.position)
-    write = insert(layout.table).from_select(list(values), rows)
-    written = write.returning(*shown(layout), *layout.held).cte(_WRITTEN)
-    row = select(*(written.c[name] for name in layout.columns)).subquery(ROW)
-    return select(json_list(row))
+    rows = select(*values.values()).select_from(given.rows)
+    return list(values), rows.order_by(given.position)
 
 
 def update_many(
@@ -69,7 +90,7 @@ def update_many(
             # What sends nothing changes nothing, not even the row's version.
             change = change.where(given.sends_something())
         written = change.returning(*shown(layout), given.position, *layout.held).cte(
-            _WRITTEN
+            WRITTEN
         )
         answers.append(_answer(layout, written))
     if idle:
@@ -89,7 +110,7 @@ def delete_many(layout: Layout, *, hard: bool) -> ClauseElement:
     change = delete(layout.table) if hard else marked(layout)
     write = change.where(given.is_key(), missing.is_(None))
     held = () if hard else layout.held
-    return select(missing).add_cte(write.returning(given.position, *held).cte(_WRITTEN))
+    return select(missing).add_cte(write.returning(given.position, *held).cte(WRITTEN))
 
 
 def default_of(column: Column[Any]) -> ColumnElement[Any]:

@@ -156,6 +156,8 @@ def guard(statement: ClauseElement, scope: Scope, table: Table) -> None:
     """Raise Misconfigured where a statement forgets the scope."""
     writes = (Insert, Update, Delete)
     elements = list(visitors.iterate(statement))
+    if not any(isinstance(element, Table) and element == table for element in elements):
+        return
     changes = [e for e in elements if isinstance(e, writes) and e.table is table]
     for change in changes:
         inside = list(visitors.iterate(change))
