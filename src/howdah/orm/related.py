@@ -72,6 +72,7 @@ class Related:
         parents = [getattr(parent, name) for name in self._keys]
         parts = order(there, Query(sort=self._embed.sort))
         visible = active(there) if self._embed.many else is_readable(there)
+        scope = () if there.scope is None else (there.scope.condition,)
         number = func.row_number().over(
             partition_by=parents,
             order_by=[part.clause(backward=False) for part in parts],
@@ -84,7 +85,7 @@ class Related:
             )
             .select_from(parent)
             .join(getattr(parent, self._embed.relation.key))
-            .where(tuple_(*parents).in_(keys), *visible)
+            .where(tuple_(*parents).in_(keys), *visible, *scope)
         )
 
 

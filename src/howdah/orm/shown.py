@@ -11,6 +11,7 @@ from howdah.orm.related import Related
 from howdah.query import SHOW_ALL, Show
 from howdah.rendering import Renderer, json_list
 from howdah.statements import Layout
+from howdah.statements.scope import Scope
 
 __all__ = ("Shown",)
 
@@ -22,7 +23,7 @@ class Shown:
         self._renderer = Renderer(layout)
         self._names = {column: name for name, column in layout.fields.items()}
         self._related = {name: Related(e) for name, e in layout.embeds.items()}
-        self.options = tuple(_loading(model, layout.schema))
+        self.options = tuple(_loading(model, layout.schema, layout.related))
         """How relations that the schema shows are loaded: one query each."""
 
     def values(self, row: Any) -> Mapping[Column[Any], Any]:
@@ -56,7 +57,10 @@ class Shown:
 
 
 def _loading(
-    model: type[Any], schema: type[BaseModel] | None, above: tuple[type, ...] = ()
+    model: type[Any],
+    schema: type[BaseModel] | None,
+    related: Mapping[str, Scope],
+    above: tuple[type, ...] = (),
 ) -> Iterator[Any]:
     """Yield how to load the relations that a schema shows, and theirs in turn."""
     if schema is None or schema in above:
@@ -66,8 +70,11 @@ def _loading(
         if name in relations:
             there = relations[name].mapper.class_
             inner = _schema_in(info.annotation)
-            yield selectinload(getattr(model, name)).options(
-                *_loading(there, inner, (*above, schema))
+            relation = getattr(model, name)
+            if name in related:
+                relation = relation.and_(related[name].condition)
+            yield selectinload(relation).options(
+                *_loading(there, inner, {}, (*above, schema))
             )
 
 

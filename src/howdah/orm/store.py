@@ -1,9 +1,20 @@
 """The store over the ORM: a session and a transaction of its own for each action."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
-from sqlalchemy import Boolean, Integer, delete, false, func, select
+from sqlalchemy import (
+    BindParameter,
+    Boolean,
+    ColumnElement,
+    False_,
+    Integer,
+    True_,
+    delete,
+    false,
+    func,
+    select,
+)
 from sqlalchemy.orm import Session, lazyload
 
 from howdah.bulk import missing_rows, refuse_twice, split_keys
@@ -15,6 +26,7 @@ from howdah.errors import (
     MissingReference,
     NotFound,
     StaleVersion,
+    from_sqlstate,
 )
 from howdah.limits import holds, largest, too_large
 from howdah.models import constraint_fields
@@ -39,11 +51,12 @@ from howdah.statements.conditions import conditions
 from howdah.statements.layout import is_readable
 from howdah.statements.order import behind
 from howdah.statements.places import Filled
-from howdah.store import Match, Once, Row
+from howdah.store import NO_CONDITIONS, Match, Once, Row
 
 __all__ = ("OrmStore",)
 
 T = TypeVar("T")
+OUT_OF_SCOPE = "2201G"
 Values = Mapping[str, Any]
 
 
@@ -61,6 +74,16 @@ class OrmStore:
         self._keys = tuple(names[column] for column in layout.keys)
         self._mark = names.get(layout.soft_delete)  # type: ignore[arg-type] # None is in no column's place
         self._by_session = deletes_by_itself(model)
+
+    def within(
+        self,
+        condition: ColumnElement[bool],
+        *,
+        related: Mapping[str, ColumnElement[bool]] = NO_CONDITIONS,
+    ) -> Self:
+        """Return the store of the rows that meet a condition; see Store.within."""
+        limited = self._layout.limited(condition, related)
+        return type(self)(self._database, limited, model=self._mapped)
 
     async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
         """Return the row, or raise NotFound; `show` says what of it."""
@@ -137,8 +160,7 @@ class OrmStore:
 
         def work(session: Session) -> None:
             row, _ = self._one(session, key, marked=hard, lock=True, match=match)
-            self._remove(session, row) if hard else self._set_mark(row, deleted=True)
-            session.flush()
+            self._delete(session, [row], hard=hard)
 
         await self._write(work)
 
@@ -147,11 +169,8 @@ class OrmStore:
         hard = hard or self._mark is None
 
         def work(session: Session) -> None:
-            for row in self._all(session, keys, marked=hard):
-                self._remove(session, row) if hard else self._set_mark(
-                    row, deleted=True
-                )
-            session.flush()
+            rows = self._all(session, keys, marked=hard)
+            self._delete(session, rows, hard=hard)
 
         if keys:
             await self._write(work)
@@ -291,7 +310,8 @@ class OrmStore:
     def _find(
         self, session: Session, keys: Sequence[Any], *, marked: bool, lock: bool
     ) -> Sequence[Found | None]:
-        where = () if marked else tuple(is_readable(self._layout))
+        visible = () if marked else tuple(is_readable(self._layout))
+        where = (*self._scope, *visible)
         sound = [key for key in keys if self._holds(key)]
         found = self._finder.find(session, sound, where, lock=lock) if sound else []
         rows = dict(zip(sound, found, strict=True))
@@ -308,7 +328,8 @@ class OrmStore:
 
     def _add(self, session: Session, rows: Sequence[Values]) -> Sequence[Found]:
         self._refuse_values(rows)
-        new = [made(self._mapped, self._fitted(values)) for values in rows]
+        stamps = self._stamps()
+        new = [made(self._mapped, {**self._fitted(v), **stamps}) for v in rows]
         session.add_all(new)
         return self._flushed(session, new)
 
@@ -323,8 +344,34 @@ class OrmStore:
     def _flushed(self, session: Session, rows: Sequence[Any]) -> Sequence[Found]:
         """Return the rows as the database has them now."""
         session.flush()
-        found = self._finder.find(session, [self._finder.key(row) for row in rows])
+        keys = [self._finder.key(row) for row in rows]
+        found = self._finder.find(session, keys, self._scope)
+        if None in found:
+            raise from_sqlstate(OUT_OF_SCOPE)
         return [each for each in found if each is not None]
+
+    @property
+    def _scope(self) -> tuple[ColumnElement[bool], ...]:
+        scope = self._layout.scope
+        return () if scope is None else (scope.condition,)
+
+    def _stamps(self) -> Values:
+        """Return what new rows have in some fields, whatever is given for them."""
+        if self._layout.scope is None:
+            return {}
+        names = {column: name for name, column in self._layout.fields.items()}
+        equal = self._layout.scope.equalities(self._layout.table).items()
+        return {names[column]: _plain(value) for column, value in equal}
+
+    def _delete(self, session: Session, rows: Sequence[Any], *, hard: bool) -> None:
+        for row in rows:
+            if hard:
+                self._remove(session, row)
+            else:
+                self._set_mark(row, deleted=True)
+        session.flush()
+        if self._scope and not hard:
+            self._flushed(session, rows)
 
     def _set_mark(self, row: Any, *, deleted: bool) -> None:
         column = self._layout.soft_delete
@@ -366,6 +413,13 @@ class OrmStore:
                 holds(limit, value) for value in _numbers(filter_)
             ):
                 raise Invalid
+
+
+def _plain(value: ColumnElement[Any]) -> Any:
+    """Return the value that a part of a scope demands."""
+    if isinstance(value, BindParameter):
+        return value.effective_value
+    return {True_: True, False_: False}.get(type(value))
 
 
 def _numbers(filter_: Filter) -> Sequence[int]:
