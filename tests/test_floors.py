@@ -14,7 +14,7 @@ PACKAGE = Path(howdah.__file__).parent
 FLOORS = (
     ("errors", "events"),
     ("drivers", "embedded", "limits", "models", "query", "settings"),
-    ("connection", "engine", "lane", "paging", "retry", "search"),
+    ("connection", "engine", "indexes", "lane", "paging", "retry", "search"),
     ("bulk", "database", "statements", "store"),
     ("rendering",),
     ("fast", "memory", "migrations", "repository"),

@@ -12,6 +12,7 @@ from sqlalchemy import Column
 from howdah.errors import Misconfigured
 from howdah.models import declared_model, mapped_columns, python_type, relationships
 from howdah.query import Field, Language
+from howdah.search import FullText, FullTextColumn, full_text_column
 from howdah.settings import PageLimits
 from howdah.statements import Layout, Target
 
@@ -25,8 +26,11 @@ class Declaration:
     create_schema: ClassVar[type[BaseModel]]
     update_schema: ClassVar[type[BaseModel]]
     read_schema: ClassVar[type[BaseModel]]
-    search: ClassVar[tuple[str, ...]] = ()
-    """Text columns that `GET /search?q=` looks into; without any there is no search."""
+    search: ClassVar[tuple[str, ...] | FullText] = ()
+    """Text columns that `GET /search?q=` looks into, or `FullText()` for words.
+
+    Without any there is no search.
+    """
     soft_delete: ClassVar[str | None] = None
     """A boolean like `is_active`, or a moment like `deleted_at`."""
     filters: ClassVar[tuple[str, ...]] = ()
@@ -68,7 +72,8 @@ def read_layout(cls: type[Declaration]) -> Layout:
         table=cls.model.__table__,
         columns=dict(zip(shown, found, strict=True)),
         fields=fields,
-        search=_columns(cls, "search", cls.search, fields),
+        search=_columns(cls, "search", _parts(cls.search), fields),
+        full_text=_full_text(cls),
         soft_delete=next(iter(_columns(cls, "soft_delete", mark, fields)), None),
         filters={name: _target(cls, name, fields) for name in cls.filters},
         schema=cls.read_schema,
@@ -94,6 +99,16 @@ def read_language(cls: type[Declaration], layout: Layout) -> Language:
         sort=cls.sort,
         soft_delete=cls.soft_delete is not None,
     )
+
+
+def _parts(search: tuple[str, ...] | FullText) -> tuple[str, ...]:
+    return () if isinstance(search, FullText) else search
+
+
+def _full_text(cls: type[Declaration]) -> FullTextColumn | None:
+    if not isinstance(cls.search, FullText):
+        return None
+    return full_text_column(cls.model.__table__, cls.search)
 
 
 def _target(
