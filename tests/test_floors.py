@@ -14,7 +14,17 @@ PACKAGE = Path(howdah.__file__).parent
 FLOORS = (
     ("errors", "events"),
     ("drivers", "embedded", "limits", "models", "query", "settings"),
-    ("connection", "engine", "indexes", "lane", "paging", "retry", "search"),
+    (
+        "connection",
+        "engine",
+        "indexes",
+        "lane",
+        "paging",
+        "retry",
+        "schemas",
+        "search",
+        "sqlite",
+    ),
     ("bulk", "database", "statements", "store"),
     ("rendering",),
     ("fast", "memory", "migrations", "repository"),
