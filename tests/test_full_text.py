@@ -12,6 +12,7 @@ from sqlmodel import Field, SQLModel
 from howdah import Misconfigured, Resource, connect
 from howdah.fast import FastStore
 from howdah.memory import MemoryDatabase, MemoryStore
+from howdah.models import secret
 from howdah.paging import KeysetPage
 from howdah.query import Query, Show
 from howdah.resource.declaration import read_layout
@@ -191,3 +192,19 @@ async def test_a_search_by_words_without_its_column_is_refused():
 
     with pytest.raises(Misconfigured, match="no column 'search_vector' to search"):
         read_layout(Bares)
+
+
+async def test_a_search_finds_no_secret_by_its_words():
+    @search_vector("name", "pin", language="simple")
+    class Account(SQLModel, table=True, metadata=MetaData()):
+        __tablename__ = "accounts"
+
+        id: int = Field(primary_key=True)
+        name: str
+        pin: str = secret()
+
+    class Accounts(Resource[Account]):
+        search = FullText()
+
+    with pytest.raises(Misconfigured, match="search names pin, which is secret"):
+        read_layout(Accounts)

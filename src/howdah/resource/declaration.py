@@ -88,9 +88,10 @@ def read_layout(cls: type[Declaration]) -> Layout:
         for name, info in cls.read_schema.model_fields.items()
     }
     found = _columns(cls, cls.read_schema.__name__, names.values(), fields)
+    full_text = _full_text(cls)
     for where, named in (
         (cls.read_schema.__name__, names.values()),
-        ("search", cls.search),
+        ("search", full_text.fields if full_text else _parts(cls.search)),
         ("sort", cls.sort),
     ):
         refuse_secrets(cls, where, named, fields)
@@ -100,7 +101,7 @@ def read_layout(cls: type[Declaration]) -> Layout:
         columns=dict(zip(names, found, strict=True)),
         fields=fields,
         search=_columns(cls, "search", _parts(cls.search), fields),
-        full_text=_full_text(cls),
+        full_text=full_text,
         soft_delete=next(iter(_columns(cls, "soft_delete", mark, fields)), None),
         filters={name: _target(cls, name, fields) for name in cls.filters},
         schema=cls.read_schema,
