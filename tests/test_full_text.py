@@ -187,7 +187,6 @@ async def test_a_search_by_words_without_its_column_is_refused():
         id: int = Field(primary_key=True)
 
     class Bares(Resource[Bare]):
-        create_schema = update_schema = read_schema = Bare
         search = FullText()
 
     with pytest.raises(Misconfigured, match="no column 'search_vector' to search"):

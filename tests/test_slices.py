@@ -32,7 +32,6 @@ class Ball(SQLModel, table=True):
 
 
 class Balls(Resource[Ball]):
-    create_schema = update_schema = read_schema = Ball
     sort = ("id", "size", "hue", "weight", "age")
 
 
