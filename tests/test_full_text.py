@@ -200,7 +200,7 @@ async def test_a_search_finds_no_secret_by_its_words():
 
         id: int = Field(primary_key=True)
         name: str
-        pin: str = secret()
+        pin: str = secret(default="")
 
     class Accounts(Resource[Account]):
         search = FullText()
