@@ -27,8 +27,9 @@ from howdah.errors import (
 from howdah.fast import FastStore
 from howdah.memory import MemoryDatabase
 from howdah.orm import OrmStore
-from howdah.paging import OffsetPage
+from howdah.paging import KeysetPage, OffsetPage
 from howdah.query import Query, Show, Sort
+from howdah.search import FullText, search_vector
 from howdah.settings import DatabaseURL
 from howdah.statements import Embed, Layout
 
@@ -434,3 +435,41 @@ def test_a_dictionary_has_no_properties():
 
     with pytest.raises(Misconfigured, match="shows upside, which is no column"):
         Asked(MemoryDatabase())
+
+
+@search_vector("title", language="english")
+class Poem(Base):
+    __tablename__ = "poems"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str]
+
+
+class PoemRead(BaseModel):
+    id: int
+    title: str
+
+
+class Poems(Resource[Poem]):
+    orm = True
+    read_schema = PoemRead
+    search = FullText()
+
+
+async def test_a_search_by_words_is_ranked_on_postgresql_alone(db):
+    if db.dialect == "sqlite":
+        with pytest.raises(Misconfigured, match="by words, which PostgreSQL alone"):
+            Poems(db)
+        return
+    store = Poems(db).store
+    titles = ["A rose", "Roses, a rose is a rose", "No flower", "The rose: roses"]
+    await store.create_many([{"title": title} for title in titles])
+    query = Query(search="rose")
+
+    found, page = [], KeysetPage(limit=1)
+    while (met := await store.list(query, page)).more or not found:
+        found.append(loads(met.body)[0]["id"])
+        page = KeysetPage(limit=1, position=tuple(loads(met.last)))
+    found.append(loads(met.body)[0]["id"])
+
+    assert found == [2, 4, 1]

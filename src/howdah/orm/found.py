@@ -6,7 +6,7 @@ row that is again as it was has its old tag again.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, inspect, select, tuple_
@@ -99,6 +99,8 @@ class Finder:
 _MOST_PARAMETERS = 10_000
 
 
-def execute(session: Session, statement: Any) -> Any:
+def execute(
+    session: Session, statement: Any, values: Mapping[str, Any] | None = None
+) -> Any:
     """Execute a statement; sessions of SQLModel would rather have another verb."""
-    return Session.execute(session, statement)
+    return Session.execute(session, statement, values)

@@ -6,6 +6,7 @@ from typing import Any, Self, TypeVar
 from sqlalchemy import (
     BindParameter,
     Boolean,
+    Column,
     ColumnElement,
     False_,
     Integer,
@@ -47,7 +48,7 @@ from howdah.statements import (
     order_columns,
     position_name,
 )
-from howdah.statements.conditions import conditions
+from howdah.statements.conditions import WORDS, conditions
 from howdah.statements.layout import is_readable
 from howdah.statements.order import behind
 from howdah.statements.places import Filled
@@ -74,6 +75,11 @@ class OrmStore:
         self._keys = tuple(names[column] for column in layout.keys)
         self._mark = names.get(layout.soft_delete)  # type: ignore[arg-type] # None is in no column's place
         self._by_session = deletes_by_itself(model)
+        if layout.full_text is not None and self._is_file:
+            raise Misconfigured(
+                f"{layout.table.name!r} is searched by words, which PostgreSQL alone "
+                "does; name the columns in `search` for a file"
+            )
 
     def within(
         self,
@@ -232,8 +238,9 @@ class OrmStore:
     def _page(self, session: Session, query: Query, page: Page) -> Slice:
         parts = order(self._layout, query)
         backward = not isinstance(page, OffsetPage) and page.direction == "prev"
+        ranks = [part.column for part in parts if not isinstance(part.column, Column)]
         statement = (
-            select(self._mapped)
+            select(self._mapped, *ranks)
             .where(*self._conditions(query))
             .order_by(*(part.clause(backward=backward) for part in parts))
             # One row more tells whether there are more.
@@ -241,12 +248,13 @@ class OrmStore:
             .options(lazyload("*"), *self._shown.options)
         )
         statement = self._placed(statement, query, page, parts)
-        rows = [row for (row,) in execute(session, statement)]
+        found = execute(session, statement, {WORDS: query.search} if ranks else {})
+        rows = list(found.all())
         more, rows = len(rows) > page.limit, rows[: page.limit]
         if backward:
             rows.reverse()
         return Slice(
-            body=self._shown.rows(session, rows, query.show),
+            body=self._shown.rows(session, [row[0] for row in rows], query.show),
             first=self._position(rows[0], parts) if rows else None,
             last=self._position(rows[-1], parts) if rows else None,
             more=more,
@@ -267,9 +275,16 @@ class OrmStore:
             behind(parts, position, backward=backward, places=places)
         )
 
-    def _position(self, row: Any, parts: Sequence[Part]) -> str:
+    def _position(self, found: Any, parts: Sequence[Part]) -> str:
+        row, *ranks = found
         values = self._shown.values(row)
-        return position_text([values[part.column] for part in parts])
+        rank = iter(ranks)
+        return position_text(
+            [
+                values[part.column] if part.column in values else next(rank)
+                for part in parts
+            ]
+        )
 
     def _total(self, session: Session, query: Query) -> int:
         counted = select(func.count()).select_from(self._mapped)
