@@ -437,8 +437,12 @@ def test_a_dictionary_has_no_properties():
         Asked(MemoryDatabase())
 
 
+class Words(DeclarativeBase):
+    """Tables that PostgreSQL alone can have."""
+
+
 @search_vector("title", language="english")
-class Poem(Base):
+class Poem(Words):
     __tablename__ = "poems"
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -461,6 +465,8 @@ async def test_a_search_by_words_is_ranked_on_postgresql_alone(db):
         with pytest.raises(Misconfigured, match="by words, which PostgreSQL alone"):
             Poems(db)
         return
+    async with db.engine.begin() as connection:
+        await connection.run_sync(Words.metadata.create_all)
     store = Poems(db).store
     titles = ["A rose", "Roses, a rose is a rose", "No flower", "The rose: roses"]
     await store.create_many([{"title": title} for title in titles])
