@@ -35,7 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from howdah import Database
-from howdah.errors import Duplicate, Invalid, Misconfigured, NotFound, StaleVersion
+from howdah.errors import Duplicate, Invalid, NotFound, StaleVersion
 from howdah.events import StatementFinished
 from howdah.fast import FastStore, Plan
 from howdah.paging import KeysetPage, OffsetPage, Slice
@@ -172,9 +172,9 @@ def compiled(monkeypatch):
     """Count what is compiled."""
     plans, of = [], Plan.of
 
-    def counted(statement) -> Plan:
+    def counted(statement, names) -> Plan:
         plans.append(statement)
-        return of(statement)
+        return of(statement, names)
 
     monkeypatch.setattr(Plan, "of", counted)
     return plans
@@ -212,10 +212,10 @@ async def test_a_value_of_any_type_goes_in_and_comes_out(make, name):
     assert read(await things.update(1, {name: value})) == created
 
 
-@pytest.mark.parametrize("name", VALUES)
-async def test_a_batch_takes_values_of_any_type_but_arrays(make, name):
+@pytest.mark.parametrize("name", [*VALUES, "tags"])
+async def test_a_batch_takes_values_of_any_type(make, name):
     things = make(THINGS, "id", name)
-    value, shown = VALUES[name]
+    value, shown = VALUES.get(name, (["a", "b"], ["a", "b"]))
 
     body = await things.create_many([{name: value}, {name: None}, {name: value}])
 
@@ -224,13 +224,12 @@ async def test_a_batch_takes_values_of_any_type_but_arrays(make, name):
         {"id": 2, name: None},
         {"id": 3, name: shown},
     ]
-
-
-async def test_a_batch_with_arrays_is_refused_in_plain_words(make):
-    things = make(THINGS, "id", "tags")
-
-    with pytest.raises(Misconfigured, match="'tags' of 'things' holds arrays"):
-        await things.create_many([{"tags": ["a"]}])
+    rows = [{"id": 3, name: None}, {"id": 2, name: value}, {"id": 1}]
+    assert json.loads(await things.update_many(rows)) == [
+        {"id": 3, name: None},
+        {"id": 2, name: shown},
+        {"id": 1, name: shown},
+    ]
 
 
 async def test_numbers_inside_json_stay_numbers(make):

@@ -42,6 +42,12 @@ def rows(count):
     return [{**NOTEBOOK, "name": f"Item {number}"} for number in range(count)]
 
 
+def changes(count):
+    """Rows that send different fields, and one that sends none."""
+    kinds = [{"price": 5}, {"name": "x", "tax": None}, {}]
+    return [{"id": n + 1, **kinds[n % 3]} for n in range(count)]
+
+
 FILTERS = "price__gt=1&name__contains=Item&price__in=1500000&price__in=5"
 ASKED = f"{FILTERS}&sort=-price,tax&limit=3&count=exact"
 
@@ -59,6 +65,10 @@ ASKED = f"{FILTERS}&sort=-price,tax&limit=3&count=exact"
         pytest.param("PATCH", "/items/1", {}, 200, id="patch of nothing"),
         pytest.param("POST", "/items/batch", rows(2), 201, id="batch of 2"),
         pytest.param("POST", "/items/batch", rows(1000), 201, id="batch of 1000"),
+        pytest.param("PATCH", "/items/batch", changes(10), 200, id="changes of 10"),
+        pytest.param("PATCH", "/items/batch", changes(11), 404, id="change of a miss"),
+        pytest.param("DELETE", "/items/batch", [1, 2, 3], 204, id="soft deletes"),
+        pytest.param("DELETE", "/items/batch", [1, 99], 404, id="deletes of a miss"),
         pytest.param("GET", "/items/999", None, 404, id="miss"),
         pytest.param("HEAD", "/items/1", None, 200, id="head"),
         pytest.param("GET", f"/queried/?{ASKED}", None, 200, id="query"),
@@ -135,6 +145,30 @@ async def test_a_version_that_is_known_is_one_round_trip(client, relay):
     assert relay.said == "BES"
 
 
+async def test_ten_thousand_rows_are_one_round_trip(client, relay):
+    most = 10_000
+    made = (await client.post("/items/batch", json=rows(most))).json()
+    keys = [row["id"] for row in made]
+    change = [{"id": key, "price": 5} for key in keys]
+    calls = [
+        ("POST", "/items/batch", rows(most), 201),
+        ("PATCH", "/items/batch", change, 200),
+        ("DELETE", "/items/batch", keys, 204),
+        ("DELETE", "/items/batch?hard_delete=true", keys, 204),
+    ]
+    for method, path, body, _ in calls[1:]:
+        await client.request(method, path, json=body[-1:])
+    again = (await client.post("/items/batch", json=rows(most))).json()
+    keys[:] = [row["id"] for row in again]
+    for row, key in zip(change, keys, strict=True):
+        row["id"] = key
+
+    for method, path, body, status in calls:
+        relay.said = ""
+        response = await client.request(method, path, json=body)
+        assert (response.status_code, relay.said) == (status, "BES"), method
+
+
 @pytest.mark.parametrize("hard", ["false", "true"])
 async def test_each_delete_is_one_round_trip(client, relay, hard):
     await client.delete(f"/items/1?hard_delete={hard}")
@@ -155,6 +189,43 @@ async def test_a_refused_write_is_one_round_trip(client, relay):
 
     assert response.status_code == 409
     assert relay.said == "BES"
+
+
+KEYS = [{"Idempotency-Key": str(number)} for number in range(3)]
+
+
+@pytest.mark.parametrize("body", [NOTEBOOK, rows(2), rows(1000)])
+async def test_a_creation_with_a_key_is_one_round_trip(client, relay, body):
+    path = "/items/batch" if isinstance(body, list) else "/items/"
+    await client.post(path, json=body, headers=KEYS[0])
+    relay.said = ""
+
+    first = await client.post(path, json=body, headers=KEYS[1])
+
+    assert first.status_code == 201
+    assert relay.said == "BES"
+
+
+async def test_a_creation_sent_again_is_one_round_trip(client, relay):
+    first = await client.post("/items/", json=NOTEBOOK, headers=KEYS[0])
+    relay.said = ""
+
+    again = await client.post("/items/", json=NOTEBOOK, headers=KEYS[0])
+    other = await client.post("/items/", json={**NOTEBOOK, "tax": 1}, headers=KEYS[0])
+
+    assert (again.content, other.status_code) == (first.content, 422)
+    assert relay.said == "BES" * 2
+
+
+async def test_a_refused_creation_with_a_key_is_two_round_trips(client, relay):
+    orphan = {**NOTEBOOK, "category_id": 77}
+    await client.post("/items/", json=orphan, headers=KEYS[0])
+    relay.said = ""
+
+    response = await client.post("/items/", json=orphan, headers=KEYS[1])
+
+    assert response.status_code == 409
+    assert relay.said == "BES" * 2
 
 
 async def test_bad_input_is_no_round_trip(client, relay):

@@ -5,34 +5,40 @@ its machinery for each execution is left out.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
-from sqlalchemy import ClauseElement
+from sqlalchemy import ClauseElement, ColumnElement
 
 from howdah import statements
+from howdah.bulk import missing_rows, refuse_twice, split_keys
 from howdah.database import Database
 from howdah.errors import (
+    Conflict,
     HowdahError,
     Invalid,
     NotFound,
     StaleVersion,
 )
+from howdah.fast.batches import Batch, key_arrays, key_fields
+from howdah.fast.once import new_answer, once_values, refuse_kept, why_refused
 from howdah.fast.plans import Plan, python_defaults
 from howdah.limits import holds, largest, too_large
 from howdah.models import constraint_fields
 from howdah.paging import OffsetPage, Page, Slice
-from howdah.query import Query
+from howdah.query import SHOW_ALL, Query, Show
 from howdah.rendering import read_position
 from howdah.statements import (
     MATCH,
     Layout,
     filter_values,
+    guard,
     key_values,
     position_name,
     value_name,
 )
-from howdah.store import Match, Row
+from howdah.store import NO_CONDITIONS, Match, Once, Row
 
 __all__ = ("FastStore",)
 
@@ -49,12 +55,26 @@ class FastStore:
         self._model = model
         self._plans: dict[object, Plan] = {}
         self._largest_keys = tuple(largest(column.type) for column in layout.keys)
+        self._keys = key_fields(layout)
         self._defaults = python_defaults(layout.fields)
+        self._touches = python_defaults(layout.fields, update=True)
 
-    async def get(self, key: Any) -> Row:
-        """Return the row, or raise NotFound."""
+    def within(
+        self,
+        condition: ColumnElement[bool],
+        *,
+        related: Mapping[str, ColumnElement[bool]] = NO_CONDITIONS,
+    ) -> Self:
+        """Return the store of the rows that meet a condition; see Store.within."""
+        scoped = copy(self)
+        # Its plans are kept with all others, by the shape of the scope.
+        scoped._layout = self._layout.limited(condition, related)  # noqa: SLF001 - one of us
+        return scoped
+
+    async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
+        """Return the row, or raise NotFound; `show` says what of it."""
         self._check(key)
-        plan = self._plan("get", lambda: statements.get(self._layout))
+        plan = self._plan(("get", show), lambda: statements.get(self._layout, show))
         return self._row(await self._read(plan, key_values(self._layout, key)), key)
 
     async def list(self, query: Query, page: Page) -> Slice:
@@ -74,25 +94,34 @@ class FastStore:
         )
         return int((await self._read(plan, filter_values(query)))[0])
 
-    async def create(self, values: Mapping[str, Any]) -> Row:
-        """Insert a row."""
+    async def create(
+        self, values: Mapping[str, Any], *, once: Once | None = None
+    ) -> Row:
+        """Insert a row; see Store for `once`."""
+        if once is not None:
+            batch = Batch.new(self._layout, [self._filled(values)])
+            return await self._once(batch, once, many=False)
         shape = ("create", *values)
         plan = self._plan(shape, lambda: statements.create(self._layout, values))
         body, tag, *keys = await self._write(plan, _named(values))
         return Row(body=body.encode(), tag=tag, key=_key(keys))
 
-    async def create_many(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
+    async def create_many(
+        self, rows: Sequence[Mapping[str, Any]], *, once: Once | None = None
+    ) -> bytes:
         """Insert all rows or none; return them as a JSON list, in the order given."""
         if not rows:
             return b"[]"
-        rows = [self._filled(row) for row in rows]
-        names = tuple(rows[0])
+        batch = Batch.new(self._layout, [self._filled(row) for row in rows])
+        if once is not None:
+            return (await self._once(batch, once, many=True)).body
         plan = self._plan(
-            ("create_many", *names),
-            lambda: statements.create_many(self._layout, names),
+            ("create_many", *batch.shape),
+            lambda: statements.create_many(
+                self._layout, batch.names, partly=batch.partly
+            ),
         )
-        columns = {value_name(name): [row[name] for row in rows] for name in names}
-        body: str = (await self._write(plan, columns))[0]
+        body: str = (await self._write(plan, batch.arrays))[0]
         return body.encode()
 
     async def update(
@@ -107,12 +136,43 @@ class FastStore:
         build = partial(statements.update_row, self._layout, values)
         return await self._change(("update", *values), build, key, match, values)
 
+    async def update_many(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
+        """Change in each row the fields it gives beside its key; all rows or none."""
+        if not rows:
+            return b"[]"
+        keys, changes = split_keys(self._keys, rows)
+        self._check_all(keys)
+        batch = Batch.of(self._layout, [self._changed(row) for row in changes])
+        plan = self._plan(
+            ("update_many", *batch.shape),
+            lambda: statements.update_many(
+                self._layout, batch.names, partly=batch.partly, idle=batch.idle
+            ),
+        )
+        arrays = {**batch.arrays, **key_arrays(self._layout, keys)}
+        body, missing = await self._write(plan, arrays)
+        self._check_found(keys, missing)
+        return bytes(body.encode())
+
     async def delete(self, key: Any, *, hard: bool, match: Match = None) -> None:
         """Mark the row as deleted, or remove it; raises as `update` does."""
         hard = hard or self._layout.soft_delete is None
         build = statements.hard_delete if hard else statements.soft_delete
         shape = ("delete", hard)
         await self._change(shape, partial(build, self._layout), key, match)
+
+    async def delete_many(self, keys: Sequence[Any], *, hard: bool) -> None:
+        """Mark all of these rows as deleted, or remove them; all rows or none."""
+        if not keys:
+            return
+        self._check_all(keys)
+        hard = hard or self._layout.soft_delete is None
+        plan = self._plan(
+            ("delete_many", hard),
+            lambda: statements.delete_many(self._layout, hard=hard),
+        )
+        row = await self._write(plan, key_arrays(self._layout, keys))
+        self._check_found(keys, row[0])
 
     async def restore(self, key: Any, *, match: Match = None) -> Row:
         """Take back the mark of deletion; raises as `update` does."""
@@ -136,6 +196,29 @@ class FastStore:
             raise self._stale(key)
         return self._row(row, key)
 
+    async def _once(self, batch: Batch, once: Once, *, many: bool) -> Row:
+        """Write and keep the answer, or raise Replayed with that of the first time."""
+        build = statements.create_many_once if many else statements.create_once
+        plan = self._plan(
+            ("create_once", many, *batch.shape),
+            lambda: build(self._layout, batch.names, partly=batch.partly),
+        )
+        asked = once_values(self._layout, once)
+        try:
+            found = await self._write(plan, {**asked, **batch.arrays}, again=True)
+        except (Conflict, Invalid) as refused:
+            # Perhaps by the rows of the first time, which has only just ended: their
+            # answer was kept behind the back of this statement's snapshot.
+            kept = await self._kept(asked)
+            if kept is not None:
+                refuse_kept(self._layout, once, kept)
+            raise why_refused(refused, many=many) from refused.__cause__
+        return new_answer(self._layout, once, found)
+
+    async def _kept(self, asked: Mapping[str, Any]) -> Any:
+        plan = self._plan("kept", lambda: statements.kept_answer(self._layout))
+        return await self._read(plan, asked)
+
     def _matched(self, row: Row, key: Any, match: Match) -> Row:
         if match is not None and row.tag not in match:
             raise self._stale(key)
@@ -150,12 +233,28 @@ class FastStore:
         return Row(body=row[0].encode(), tag=row[1])
 
     def _plan(self, shape: object, build: Callable[[], ClauseElement]) -> Plan:
+        scopes = self._layout.scopes
+        if scopes:
+            shape = (shape, *((scope.place, scope.shape) for scope in scopes))
         plan = self._plans.get(shape)
         if plan is None:
             if len(self._plans) >= _MOST_PLANS:
                 self._plans.pop(next(iter(self._plans)))
-            plan = self._plans[shape] = Plan.of(build())
+            plan = self._plans[shape] = self._compiled(build())
         return plan
+
+    def _compiled(self, statement: ClauseElement) -> Plan:
+        scope = self._layout.scope
+        if scope is not None:
+            guard(statement, scope, self._layout.table)
+        scopes = self._layout.scopes
+        return Plan.of(statement, {k: n for s in scopes for k, n in s.names.items()})
+
+    def _arguments(self, plan: Plan, values: Mapping[str, Any]) -> Sequence[Any]:
+        given = dict(values)
+        for scope in self._layout.scopes:
+            given |= scope.values
+        return plan.arguments(given)
 
     def _filled(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Add Python's defaults to a row; one statement would share them."""
@@ -166,9 +265,17 @@ class FastStore:
         }
         return {**row, **missing}
 
+    def _changed(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Add what Python fills in on updates, where the row changes at all."""
+        if not row:
+            return row
+        named = _named(row)
+        return {n: fill(named) for n, fill in self._touches.items()} | dict(row)
+
     async def _read(self, plan: Plan, values: Mapping[str, Any]) -> Any:
         lane = self._database.lane
-        return await lane.fetchrow(plan.statement, plan.arguments(values), read=True)
+        arguments = self._arguments(plan, values)
+        return await lane.fetchrow(plan.statement, arguments, read=True)
 
     def _place(self, query: Query, page: Page) -> dict[str, Any]:
         """Return the parameters of a page."""
@@ -181,10 +288,14 @@ class FastStore:
         position = read_position(columns, page.position)
         return values | {position_name(n): value for n, value in enumerate(position)}
 
-    async def _write(self, plan: Plan, values: Mapping[str, Any]) -> Any:
+    async def _write(
+        self, plan: Plan, values: Mapping[str, Any], *, again: bool = False
+    ) -> Any:
+        """Run a statement that writes; what is done once may be sent again."""
         lane = self._database.lane
         try:
-            return await lane.fetchrow(plan.statement, plan.arguments(values))
+            arguments = self._arguments(plan, values)
+            return await lane.fetchrow(plan.statement, arguments, read=again)
         except HowdahError as error:
             self._blame(error, values)
             raise
@@ -200,10 +311,27 @@ class FastStore:
 
     def _check(self, key: Any) -> None:
         """Raise NotFound for a key that the columns cannot hold."""
+        if not self._holds(key):
+            raise NotFound(model=self._model, key=key)
+
+    def _holds(self, key: Any) -> bool:
         values = key_values(self._layout, key).values()
-        for limit, value in zip(self._largest_keys, values, strict=True):
-            if limit is not None and not holds(limit, value):
-                raise NotFound(model=self._model, key=key)
+        return all(
+            limit is None or holds(limit, value)
+            for limit, value in zip(self._largest_keys, values, strict=True)
+        )
+
+    def _check_all(self, keys: Sequence[Any]) -> None:
+        """Raise where a batch names a row twice, or one that there cannot be."""
+        refuse_twice(self._keys, keys)
+        if any(limit is not None for limit in self._largest_keys):
+            lost = [n for n, key in enumerate(keys) if not self._holds(key)]
+            self._check_found(keys, [index + 1 for index in lost])
+
+    def _check_found(self, keys: Sequence[Any], missing: Sequence[int] | None) -> None:
+        if missing:
+            indexes = [position - 1 for position in missing]
+            raise missing_rows(self._model, self._keys, keys, indexes)
 
 
 def _key(values: Sequence[Any]) -> Any:

@@ -1,25 +1,28 @@
 """The store over dictionaries: the port, in plain Python."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
-from sqlalchemy import Boolean, Column
+from sqlalchemy import Boolean, Column, ColumnElement
 
-from howdah.errors import Invalid, Misconfigured, NotFound, StaleVersion
+from howdah.bulk import missing_rows, refuse_twice, split_keys
+from howdah.errors import Forbidden, Invalid, Misconfigured, NotFound, StaleVersion
 from howdah.limits import too_large
 from howdah.memory.columns import taken
-from howdah.memory.conditions import is_readable, met
+from howdah.memory.conditions import is_readable, is_within, met
 from howdah.memory.database import MemoryDatabase
 from howdah.memory.defaults import creation_default, numbers, update_default
-from howdah.memory.expressions import Values
+from howdah.memory.embedded import Embedded
+from howdah.memory.expressions import Values, reader
 from howdah.memory.order import Order
 from howdah.memory.rules import check_row
 from howdah.memory.tables import Change, Key, Stored, Tables
 from howdah.paging import OffsetPage, Page, Slice
-from howdah.query import Query
-from howdah.rendering import Renderer, read_position
+from howdah.query import SHOW_ALL, Query, Show
+from howdah.rendering import Renderer, json_list, read_position
 from howdah.statements import Layout
-from howdah.store import Match, Row
+from howdah.store import NO_CONDITIONS, Match, Once, Row
 
 __all__ = ("MemoryStore",)
 
@@ -33,14 +36,30 @@ class MemoryStore:
         self._table = layout.table
         self._model = model
         self._renderer = Renderer(layout)
+        self._embeds = {n: Embedded(it) for n, it in layout.embeds.items()}
         self._names = {column: name for name, column in layout.fields.items()}
+        self._keys = tuple(self._names[column] for column in layout.keys)
         columns = list(layout.table.columns)
         self._defaults = {c: creation_default(c) for c in columns}
         self._touched = {c: d for c in columns if (d := update_default(c))}
 
-    async def get(self, key: Any) -> Row:
-        """Return the row, or raise NotFound."""
-        return self._row(self._found(self._database, key))
+    def within(
+        self,
+        condition: ColumnElement[bool],
+        *,
+        related: Mapping[str, ColumnElement[bool]] = NO_CONDITIONS,
+    ) -> Self:
+        """Return the store of the rows that meet a condition; see Store.within."""
+        scoped = copy(self)
+        scoped._layout = self._layout.limited(condition, related)  # noqa: SLF001 - one of us
+        embeds = scoped._layout.embeds.items()  # noqa: SLF001 - one of us
+        scoped._embeds = {n: Embedded(it) for n, it in embeds}  # noqa: SLF001 - one of us
+        return scoped
+
+    async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
+        """Return the row, or raise NotFound; `show` says what of it."""
+        stored = self._found(self._database, key)
+        return Row(body=self._shown(stored.values, show), tag=stored.tag)
 
     async def list(self, query: Query, page: Page) -> Slice:
         """Return a page of rows, in the query's order and then that of their keys."""
@@ -49,7 +68,7 @@ class MemoryStore:
         rows, more = _sliced(found, page, order)
         ends = [order.position(row) for row in (*rows[:1], *rows[-1:])]
         return Slice(
-            body=self._renderer.rows(rows),
+            body=json_list(self._shown(row, query.show) for row in rows),
             first=ends[0] if ends else None,
             last=ends[-1] if ends else None,
             more=more,
@@ -60,20 +79,28 @@ class MemoryStore:
         """Return how many rows there are."""
         return len(met(self._layout, self._database, query))
 
-    async def create(self, values: Mapping[str, Any]) -> Row:
-        """Insert a row."""
+    async def create(
+        self, values: Mapping[str, Any], *, once: Once | None = None
+    ) -> Row:
+        """Insert a row; see Store for `once`."""
+        self._refuse_known(once)
         self._refuse_too_large(values)
         with self._database.change() as change:
             stored = self._put_new(change, values)
-        return self._row(stored, new=True)
+        return self._answered(self._row(stored, new=True), once)
 
-    async def create_many(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
+    async def create_many(
+        self, rows: Sequence[Mapping[str, Any]], *, once: Once | None = None
+    ) -> bytes:
         """Insert all rows or none; return them as a JSON list, in the order given."""
-        names = {name for row in rows for name in row}
-        self._refuse_too_large({n: [row.get(n) for row in rows] for n in names})
+        if not rows:
+            return b"[]"
+        self._refuse_known(once)
+        self._refuse_too_large(_columns(rows))
         with self._database.change() as change:
             stored = [self._put_new(change, row) for row in rows]
-        return self._renderer.rows(each.values for each in stored)
+        body = self._renderer.rows(each.values for each in stored)
+        return self._answered(Row(body=body, tag=""), once).body
 
     async def update(
         self, key: Any, values: Mapping[str, Any], *, match: Match = None
@@ -90,17 +117,33 @@ class MemoryStore:
                 stored = self._put(change, stored, changed)
         return self._row(stored)
 
+    async def update_many(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
+        """Change in each row the fields it gives beside its key; all rows or none."""
+        keys, changes = split_keys(self._keys, rows)
+        self._refuse_too_large(_columns(changes))
+        fields = self._layout.fields
+        with self._database.change() as change:
+            found = self._found_all(change, keys)
+            stored = [
+                self._put(change, row, {fields[n]: v for n, v in values.items()})
+                if values
+                else row
+                for row, values in zip(found, changes, strict=True)
+            ]
+        return self._renderer.rows(each.values for each in stored)
+
     async def delete(self, key: Any, *, hard: bool, match: Match = None) -> None:
         """Mark the row as deleted, or remove it; raises as `update` does."""
-        mark = None if hard else self._layout.soft_delete
         with self._database.change() as change:
-            stored = self._found(change, key, marked=mark is None)
-            self._matched(stored, key, match)
-            if mark is None:
-                change.remove(self._table, _key(self._layout, stored.values))
-            else:
-                gone = False if isinstance(mark.type, Boolean) else change.now
-                self._put(change, stored, {mark: gone})
+            stored = self._found(change, key, marked=self._removes(hard=hard))
+            self._delete(change, self._matched(stored, key, match), hard=hard)
+
+    async def delete_many(self, keys: Sequence[Any], *, hard: bool) -> None:
+        """Mark all of these rows as deleted, or remove them; all rows or none."""
+        with self._database.change() as change:
+            found = self._found_all(change, keys, marked=self._removes(hard=hard))
+            for stored in found:
+                self._delete(change, stored, hard=hard)
 
     async def restore(self, key: Any, *, match: Match = None) -> Row:
         """Take back the mark of deletion; raises as `update` does."""
@@ -113,13 +156,62 @@ class MemoryStore:
             stored = self._put(change, self._matched(stored, key, match), {mark: back})
         return self._row(stored)
 
+    def _refuse_known(self, once: Once | None) -> None:
+        if once is not None:
+            now = self._database.now()
+            self._database.answers.refuse_known(self._layout, once, now)
+
+    def _answered(self, row: Row, once: Once | None) -> Row:
+        if once is not None:
+            now = self._database.now()
+            self._database.answers.keep(self._layout, once, row, now)
+        return row
+
+    def _shown(self, values: Values, show: Show) -> bytes:
+        """Return the JSON of what is shown of a row, and of its related rows."""
+        related = {
+            name: self._embeds[name].json(values, self._database)
+            for name in show.include
+        }
+        return self._renderer.row(values, show.fields, related)
+
     def _found(self, tables: Tables, key: Any, *, marked: bool = False) -> Stored:
         """Return the row with this key; one with a moment of deletion only if asked."""
         values = key if len(self._layout.keys) > 1 else (key,)
         stored = tables.table(self._table).get(tuple(values))
-        if stored is None or not (marked or is_readable(self._layout, stored.values)):
+        if (
+            stored is None
+            or not (marked or is_readable(self._layout, stored.values))
+            or not is_within(self._layout.scope, stored.values)
+        ):
             raise NotFound(model=self._model, key=key)
         return stored
+
+    def _found_all(
+        self, tables: Tables, keys: Sequence[Any], *, marked: bool = False
+    ) -> Sequence[Stored]:
+        """Return the rows with these keys, or raise with the indexes of the missing."""
+        refuse_twice(self._keys, keys)
+        found, missing = [], []
+        for index, key in enumerate(keys):
+            try:
+                found.append(self._found(tables, key, marked=marked))
+            except NotFound:
+                missing.append(index)
+        if missing:
+            raise missing_rows(self._model, self._keys, keys, missing)
+        return found
+
+    def _removes(self, *, hard: bool) -> bool:
+        return hard or self._layout.soft_delete is None
+
+    def _delete(self, change: Change, stored: Stored, *, hard: bool) -> None:
+        mark = None if hard else self._layout.soft_delete
+        if mark is None:
+            change.remove(self._table, _key(self._layout, stored.values))
+        else:
+            gone = False if isinstance(mark.type, Boolean) else change.now
+            self._put(change, stored, {mark: gone})
 
     def _matched(self, stored: Stored, key: Any, match: Match) -> Stored:
         if match is not None and stored.tag not in match:
@@ -128,6 +220,7 @@ class MemoryStore:
 
     def _put_new(self, change: Change, values: Mapping[str, Any]) -> Stored:
         given = {self._layout.fields[name]: value for name, value in values.items()}
+        given |= self._stamps(change)
         row: dict[Column[Any], Any] = {}
         for column, default in self._defaults.items():
             if column in given:
@@ -137,8 +230,19 @@ class MemoryStore:
             else:
                 value = change.number(column) if numbers(column) else None
             row[column] = taken(column, value)
-        check_row(self._table, row, change.now)
+        self._check(row, change)
         return change.put(self._table, row)
+
+    def _stamps(self, change: Change) -> Mapping[Column[Any], Any]:
+        """Return what new rows have in some columns, whatever is given for them."""
+        scope = self._layout.scope
+        equal = {} if scope is None else scope.equalities(self._table)
+        return {c: reader(value)({}, change.now) for c, value in equal.items()}
+
+    def _check(self, row: Values, change: Change) -> None:
+        check_row(self._table, row, change.now)
+        if not is_within(self._layout.scope, row):
+            raise Forbidden("The row would be outside of what you may touch.")
 
     def _put(
         self, change: Change, stored: Stored, changed: Mapping[Column[Any], Any]
@@ -151,7 +255,7 @@ class MemoryStore:
         }
         given = {**changed, **fresh}
         row = {**stored.values, **{c: taken(c, value) for c, value in given.items()}}
-        check_row(self._table, row, change.now)
+        self._check(row, change)
         return change.put(self._table, row, at=_key(self._layout, stored.values))
 
     def _refuse_too_large(self, values: Mapping[str, Any]) -> None:
@@ -164,6 +268,12 @@ class MemoryStore:
         key = _key(self._layout, stored.values) if new else ()
         one = key[0] if len(key) == 1 else key
         return Row(body=body, tag=stored.tag, key=one if new else None)
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the values of rows, field by field."""
+    names = {name for row in rows for name in row}
+    return {name: [row.get(name) for row in rows] for name in names}
 
 
 def _key(layout: Layout, values: Values) -> Key:

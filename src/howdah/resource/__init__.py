@@ -1,11 +1,13 @@
 """A model behind HTTP: declared as attributes, served as plain FastAPI routes.
 
     declaration.py  the class attributes -> what the floors below understand
+    given.py        the schemas, given or derived, and what they may not name
     rows.py         one method an action, over a Store; each may be overridden alone
     wire.py         parameters, conditions and bodies in; answers and headers out
     action.py       one route: its path, what it takes, what OpenAPI says of it
     reading.py      the routes that read
     writing.py      the routes that write
+    batches.py      the routes that change and delete many rows
     actions.py      which routes there are, in their order
 
 What a row is and where it lives is the store's.

@@ -60,9 +60,14 @@ class Action:
         return signed
 
     def _summary(self) -> str:
-        several = self.name in {"list", "search", "count", "create_many"}
+        several = self.name in _SEVERAL
         noun = self.resource.plural if several else _snake(self.resource.name)
         return f"{self.name} {noun}".replace("_", " ").capitalize()
+
+
+_SEVERAL = frozenset(
+    {"count", "create_many", "delete_many", "list", "search", "update_many"}
+)
 
 
 def parameter(

@@ -3,6 +3,7 @@
 from typing import Any
 
 from howdah.resource.action import Action
+from howdah.resource.batches import delete_many_action, update_many_action
 from howdah.resource.reading import (
     count_action,
     get_action,
@@ -28,10 +29,18 @@ def actions(resource: Rows[Any]) -> list[Action]:
         list_action(resource),
         *([search_action(resource)] if resource.search else []),
         count_action(resource),
-        *([create_many_action(resource)] if resource.takes_batches else []),
+        create_many_action(resource),
+        *_batches(resource),
         get_action(resource),
         update_action(resource, "PUT"),
         update_action(resource, "PATCH"),
         delete_action(resource),
         *([restore_action(resource)] if resource.soft_delete else []),
     ]
+
+
+def _batches(resource: Rows[Any]) -> list[Action]:
+    """Return the batches by key; they name no versions, so some resources have none."""
+    if resource.require_match:
+        return []
+    return [update_many_action(resource), delete_many_action(resource)]

@@ -3,20 +3,23 @@
 Each may be overridden alone. No path, no status, no header.
 """
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
-from sqlalchemy import ARRAY, Column
+from sqlalchemy import Column
 
 from howdah.database import Database
+from howdah.errors import Misconfigured
 from howdah.fast import FastStore
 from howdah.memory import MemoryDatabase, MemoryStore
 from howdah.paging import Page, Slice
-from howdah.query import Query
+from howdah.query import SHOW_ALL, Query, Show
 from howdah.resource.declaration import Declaration, read_language, read_layout
+from howdah.resource.given import sent
 from howdah.statements import Layout
-from howdah.store import Match, Row, Store
+from howdah.store import Match, Once, Row, Store
 
 __all__ = ("Rows",)
 
@@ -33,19 +36,19 @@ class Rows(Declaration, Generic[M]):
         self.db = db
         self.name: str = self.model.__name__
         self.plural: str = layout.table.name
+        self.fields = layout.fields
         self.keys = _key_fields(layout)
         self.language = read_language(type(self), layout)
         self.store = store or _store(db, layout, self.name)
-        created = (layout.fields[name] for name in self.create_schema.model_fields)
-        # One array a column carries a batch, and arrays of arrays lose their edges.
-        self.takes_batches = not any(isinstance(c.type, ARRAY) for c in created)
+        self.keeps_answers = layout.kept is not None
+        _check_overrides(type(self))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name})"
 
-    async def get(self, key: Any) -> Row:
-        """Return one row, or raise NotFound."""
-        return await self.store.get(key)
+    async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
+        """Return one row, or raise NotFound; `show` says what of it."""
+        return await self.store.get(key, show=show)
 
     async def list(self, query: Query, page: Page) -> Slice:
         """Return a page of rows; searches come through here as well."""
@@ -55,22 +58,34 @@ class Rows(Declaration, Generic[M]):
         """Return how many rows a list of all pages would have."""
         return await self.store.count(query)
 
-    async def create(self, values: BaseModel) -> Row:
-        """Insert a row."""
-        return await self.store.create(values.model_dump())
+    async def create(self, values: BaseModel, *, once: Once | None = None) -> Row:
+        """Insert a row; `once` is there where the request has an Idempotency-Key."""
+        return await self.store.create(sent(values, self.fields), once=once)
 
-    async def create_many(self, rows: Sequence[BaseModel]) -> bytes:
+    async def create_many(
+        self, rows: Sequence[BaseModel], *, once: Once | None = None
+    ) -> bytes:
         """Insert all rows or none; return their JSON in the order given."""
-        return await self.store.create_many([row.model_dump() for row in rows])
+        given = [sent(row, self.fields) for row in rows]
+        return await self.store.create_many(given, once=once)
 
     async def update(self, key: Any, values: BaseModel, *, match: Match = None) -> Row:
         """Change the fields that were sent, and no others; see Store.update."""
         sent = values.model_dump(exclude_unset=True)
         return await self.store.update(key, sent, match=match)
 
+    async def update_many(self, rows: Sequence[BaseModel]) -> bytes:
+        """Change in each row the fields that were sent; all rows or none."""
+        sent = [row.model_dump(exclude_unset=True) for row in rows]
+        return await self.store.update_many(sent)
+
     async def delete(self, key: Any, *, hard: bool, match: Match = None) -> None:
         """Mark the row as deleted, or remove it."""
         await self.store.delete(key, hard=hard, match=match)
+
+    async def delete_many(self, keys: Sequence[Any], *, hard: bool) -> None:
+        """Mark all of these rows as deleted, or remove them; all rows or none."""
+        await self.store.delete_many(keys, hard=hard)
 
     async def restore(self, key: Any, *, match: Match = None) -> Row:
         """Take back the mark of deletion."""
@@ -88,3 +103,15 @@ def _key_fields(layout: Layout) -> Mapping[str, Column[Any]]:
     """Return the columns of the key by the names of their fields."""
     names = {column: name for name, column in layout.fields.items()}
     return {names[column]: column for column in layout.keys}
+
+
+def _check_overrides(cls: type[Rows[Any]]) -> None:
+    """Raise Misconfigured for an action that could not be called."""
+    for name in ("update", "delete", "restore"):
+        parameters = inspect.signature(getattr(cls, name)).parameters.values()
+        if not any(p.name == "match" or p.kind is p.VAR_KEYWORD for p in parameters):
+            raise Misconfigured(
+                f"{cls.__name__}.{name} takes no match; declare it as in "
+                f"`async def {name}(self, ..., match: Match = None)`, since If-Match "
+                "comes through it"
+            )

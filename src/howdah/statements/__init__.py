@@ -4,49 +4,76 @@ Every statement is one round trip and returns the JSON that goes to the client. 
 value stands in any of them: a statement depends on the shape of a request alone, so
 it can be compiled once (`fast`) and filled in for ever.
 
+    scope.py       the condition that limits which rows a caller may touch
     layout.py      what a resource shows of a table
     shown.py       columns and rows as the JSON that schemas describe
+    embedded.py    related rows inside of a row's JSON
     places.py      values by name, or carried by the statement
     conditions.py  filters and search -> WHERE
     order.py       sort and position -> ORDER BY and what lies behind a position
     reading.py     get, list, count
     writing.py     create, update, delete, restore
+    once.py        creations whose answer is kept for who asks again
+    given.py       the rows of a batch as a table
+    many.py        create, update, delete, of many rows
 """
 
 from howdah.statements.conditions import filter_name, filter_values
+from howdah.statements.given import sent_name, value_name
 from howdah.statements.layout import (
     MATCH,
     ColumnOfRows,
+    Embed,
     Layout,
     Target,
+    array_type,
     key_name,
     key_values,
 )
+from howdah.statements.many import create_many, delete_many, update_many
+from howdah.statements.once import (
+    FINGERPRINT,
+    ONCE,
+    TURN,
+    create_many_once,
+    create_once,
+    kept_answer,
+)
 from howdah.statements.order import Part, order, order_columns, position_name
 from howdah.statements.reading import count, get, list_rows
+from howdah.statements.scope import Scope, guard
 from howdah.statements.writing import (
     create,
-    create_many,
     hard_delete,
     restore,
     soft_delete,
     update_row,
-    value_name,
 )
 
 __all__ = (
+    "FINGERPRINT",
     "MATCH",
+    "ONCE",
+    "TURN",
     "ColumnOfRows",
+    "Embed",
     "Layout",
     "Part",
+    "Scope",
     "Target",
+    "array_type",
     "count",
     "create",
     "create_many",
+    "create_many_once",
+    "create_once",
+    "delete_many",
     "filter_name",
     "filter_values",
     "get",
+    "guard",
     "hard_delete",
+    "kept_answer",
     "key_name",
     "key_values",
     "list_rows",
@@ -54,7 +81,9 @@ __all__ = (
     "order_columns",
     "position_name",
     "restore",
+    "sent_name",
     "soft_delete",
+    "update_many",
     "update_row",
     "value_name",
 )

@@ -1,7 +1,7 @@
 """What a resource shows of a table, and how its rows are known. No statement yet."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -23,13 +23,17 @@ from sqlalchemy import (
 from sqlalchemy.types import Enum, TypeDecorator, TypeEngine
 
 from howdah.errors import Misconfigured
+from howdah.query import Sort
+from howdah.statements.scope import Held, Scope, Within
 
 __all__ = (
     "MATCH",
     "ColumnOfRows",
+    "Embed",
     "Layout",
     "Target",
     "active",
+    "array_type",
     "is_key",
     "is_match",
     "is_readable",
@@ -38,6 +42,7 @@ __all__ = (
     "tag",
 )
 
+_NONE: Mapping[str, Any] = {}
 MATCH = "__match"
 """The name of the parameter for the versions that a change is meant for."""
 
@@ -55,8 +60,16 @@ class Layout:
     soft_delete: Column[Any] | None = None
     filters: Mapping[str, "Target"] = field(default_factory=dict)
     """What filters reach, by their names."""
+    scope: Scope | None = None
+    """Which rows there are for the caller; none stands for all."""
+    related: Mapping[str, Scope] = field(default_factory=dict)
+    """Which rows there are for the caller where relations of these names lead."""
+    kept: Table | None = None
+    """Where answers are kept for who sends a request again; see `once`."""
     schema: type[BaseModel] | None = None
     """What a row looks like as JSON, for stores whose database does not write it."""
+    embeds: Mapping[str, "Embed"] = field(default_factory=dict)
+    """The relations whose rows may be embedded, by their names in JSON."""
 
     @property
     def keys(self) -> tuple[Column[Any], ...]:
@@ -68,6 +81,54 @@ class Layout:
             )
         return columns
 
+    def limited(
+        self,
+        condition: ColumnElement[bool],
+        related: Mapping[str, ColumnElement[bool]] = _NONE,
+    ) -> "Layout":
+        """Return the layout for the rows that meet a condition as well."""
+        scopes = {
+            name: _both(self.related.get(name), condition, place=name)
+            for name, condition in related.items()
+        }
+        return replace(
+            self,
+            scope=_both(self.scope, condition),
+            related={**self.related, **scopes},
+            embeds={n: _limited(it, scopes) for n, it in self.embeds.items()},
+        )
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """The scopes of the rows, and of those that relations lead to."""
+        own = () if self.scope is None else (self.scope,)
+        return (*own, *self.related.values())
+
+    @property
+    def owner(self) -> str:
+        """What tells one caller from another: what there is for them."""
+        return "".join(f"{it.condition} {it.values!r};" for it in self.scopes)
+
+    @property
+    def within(self) -> tuple[ColumnElement[bool], ...]:
+        """What a row has to meet to be touched; belongs into every WHERE."""
+        return () if self.scope is None else (Within(self.scope.condition),)
+
+    @property
+    def held(self) -> tuple[ColumnElement[Any], ...]:
+        """What undoes all where a written row is out of scope; for every RETURNING."""
+        if self.scope is None:
+            return ()
+        return (Held(self.scope.condition, self.table).label(_HELD),)
+
+    @property
+    def stamps(self) -> Mapping[Column[Any], ColumnElement[Any]]:
+        """What new rows have in some columns, whatever is sent for them."""
+        return {} if self.scope is None else self.scope.stamps(self.table)
+
+
+_HELD = "__held"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Target:
@@ -75,6 +136,37 @@ class Target:
 
     column: Column[Any]
     via: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Embed:
+    """A relation whose rows may stand inside of the row that they belong to.
+
+    To one, it is the row that `get` would show; to many, those of `list`.
+    """
+
+    relation: Any
+    """The attribute of the mapped class: `Item.category`."""
+    layout: Layout
+    """How the related rows are shown, and which may be; it embeds nothing itself."""
+    many: bool
+    limit: int = 100
+    """Most rows of one parent."""
+    sort: tuple[Sort, ...] = ()
+
+
+def _both(
+    outer: Scope | None, condition: ColumnElement[bool], *, place: str = ""
+) -> Scope:
+    both = condition if outer is None else and_(outer.condition, condition)
+    return Scope.of(both, place=place)
+
+
+def _limited(embed: Embed, scopes: Mapping[str, Scope]) -> Embed:
+    scope = scopes.get(embed.relation.key)
+    if scope is None:
+        return embed
+    return replace(embed, layout=replace(embed.layout, scope=scope))
 
 
 class ColumnOfRows(ARRAY[Any]):
@@ -87,12 +179,13 @@ class ColumnOfRows(ARRAY[Any]):
 
 
 def is_key(layout: Layout) -> ColumnElement[bool]:
-    """Return the condition of the row whose key is in the `key_values`."""
+    """Return the condition of the row in scope whose key is in the `key_values`."""
     return and_(
+        *layout.within,
         *(
             column == bindparam(key_name(number), type_=column.type)
             for number, column in enumerate(layout.keys)
-        )
+        ),
     )
 
 
@@ -135,13 +228,31 @@ def is_match() -> ColumnElement[bool]:
     return tag() == any_(bindparam(MATCH, type_=ARRAY(Text)))
 
 
+def array_type(type_: TypeEngine[Any]) -> ARRAY[Any] | None:
+    """Return the type of a column's arrays, None where it holds none.
+
+    PostgreSQL takes an array of arrays for one of more dimensions, so in an array
+    parameter each stands as its text, to be cast to this.
+    """
+    plain = _plain(type_)
+    if not isinstance(plain, ARRAY):
+        return None
+    return ARRAY(_element_type(plain.item_type), dimensions=plain.dimensions)
+
+
 def _element_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
     """Return the type that a column has inside an array parameter."""
-    plain = type_
-    if isinstance(type_, TypeDecorator) and not isinstance(type_, Interval):
-        plain = type_.impl_instance
-    if isinstance(plain, String) and not isinstance(plain, Enum):
+    plain = _plain(type_)
+    if isinstance(plain, ARRAY) or (
+        isinstance(plain, String) and not isinstance(plain, Enum)
+    ):
         # The array is cast explicitly, and an explicit cast to VARCHAR(n) cuts the
         # text off in silence; as TEXT it meets the column's own length, and fails.
         return Text()
     return plain
+
+
+def _plain(type_: TypeEngine[Any]) -> TypeEngine[Any]:
+    if isinstance(type_, TypeDecorator) and not isinstance(type_, Interval):
+        return _plain(type_.impl_instance)
+    return type_

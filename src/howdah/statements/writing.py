@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
     CTE,
     BindParameter,
     Boolean,
@@ -28,50 +27,43 @@ from sqlalchemy import (
 )
 
 from howdah.errors import Misconfigured
+from howdah.statements.given import value_name
 from howdah.statements.layout import (
-    ColumnOfRows,
     Layout,
     is_key,
     is_match,
     is_readable,
     tag,
 )
-from howdah.statements.shown import json_list, json_of, shown
+from howdah.statements.shown import json_of, shown
 
 __all__ = (
+    "TAG",
+    "WRITTEN",
     "create",
-    "create_many",
     "hard_delete",
+    "json_of_written",
+    "key_of_written",
+    "marked",
     "restore",
     "soft_delete",
     "update_row",
-    "value_name",
+    "written_by",
 )
+
+# No column has such a name; one named like a table would stand for it in `f(table)`.
+TAG, WRITTEN = "__tag", "__written"
 
 
 def create(layout: Layout, names: Iterable[str]) -> ClauseElement:
     """Insert a row from the `value_name` of each column: its JSON, tag and key."""
-    write = insert(layout.table).values(_values(layout, names))
-    written = _written(layout, write)
-    return select(_json(layout, written), written.c[_TAG], *_keys_of(layout, written))
-
-
-def create_many(layout: Layout, names: Sequence[str]) -> ClauseElement:
-    """Insert rows from one array a column; a JSON list in the order given."""
-    columns = [layout.fields[name] for name in names]
-    _refuse_arrays(columns)
-    arrays = [
-        bindparam(value_name(name), type_=ColumnOfRows(column.type))
-        for name, column in zip(names, columns, strict=True)
-    ]
-    given = (
-        func.unnest(*arrays)
-        .table_valued(*names, with_ordinality=_POSITION, name=_GIVEN)
-        .render_derived()
+    values: dict[Any, Any] = {**_values(layout, names), **layout.stamps}
+    written = written_by(layout, insert(layout.table).values(values))
+    return select(
+        json_of_written(layout, written),
+        written.c[TAG],
+        *key_of_written(layout, written),
     )
-    rows = select(*(given.c[name] for name in names)).order_by(given.c[_POSITION])
-    write = insert(layout.table).from_select(columns, rows)
-    return select(json_list(write.returning(*shown(layout)).cte(_WRITTEN)))
 
 
 def update_row(
@@ -85,11 +77,8 @@ def update_row(
 
 def soft_delete(layout: Layout, *, matched: bool = False) -> ClauseElement:
     """Mark a row as deleted by its key; see `_changed`."""
-    column = _mark(layout)
-    gone = false() if isinstance(column.type, Boolean) else func.now()
-    change = update(layout.table).values({column: gone})
     known = (is_key(layout), *is_readable(layout))
-    return _changed(layout, change, known, matched=matched)
+    return _changed(layout, marked(layout), known, matched=matched)
 
 
 def restore(layout: Layout, *, matched: bool = False) -> ClauseElement:
@@ -106,13 +95,11 @@ def hard_delete(layout: Layout, *, matched: bool = False) -> ClauseElement:
     return _changed(layout, change, (is_key(layout),), matched=matched)
 
 
-def value_name(field: str) -> str:
-    """Return the name of the parameter that a field's new value has."""
-    return f"v_{field}"
-
-
-# No column has such a name; one named like a table would stand for it in `f(table)`.
-_GIVEN, _POSITION, _TAG, _WRITTEN = "__given", "__position", "__tag", "__written"
+def marked(layout: Layout) -> Update:
+    """Return the update that marks rows as deleted, whichever they are."""
+    column = _mark(layout)
+    gone = false() if isinstance(column.type, Boolean) else func.now()
+    return update(layout.table).values({column: gone})
 
 
 def _values(
@@ -145,38 +132,32 @@ def _changed(
     """
     change = change.where(*known)
     if not matched:
-        written = _written(layout, change)
-        return select(_json(layout, written), written.c[_TAG])
-    written = _written(layout, change.where(is_match()))
+        written = written_by(layout, change)
+        return select(json_of_written(layout, written), written.c[TAG])
+    written = written_by(layout, change.where(is_match()))
     one: ColumnElement[int] = literal_column("1")
     there = select(one).select_from(layout.table).where(*known).exists()
     asked = select(there.label("there")).subquery("__asked")
     # No row at all would have a JSON as well, made of nulls; its tag is none.
-    row = case((written.c[_TAG].is_not(None), _json(layout, written)))
-    return select(row, written.c[_TAG], asked.c.there).select_from(
+    row = case((written.c[TAG].is_not(None), json_of_written(layout, written)))
+    return select(row, written.c[TAG], asked.c.there).select_from(
         asked.outerjoin(written, true())
     )
 
 
-def _written(layout: Layout, write: Insert | Update | Delete) -> CTE:
-    return write.returning(*shown(layout), tag().label(_TAG)).cte(_WRITTEN)
+def written_by(layout: Layout, write: Insert | Update | Delete) -> CTE:
+    """Return the rows as they have become: what is shown, their tag, and a check."""
+    held = () if isinstance(write, Delete) else layout.held
+    return write.returning(*shown(layout), tag().label(TAG), *held).cte(WRITTEN)
 
 
-def _json(layout: Layout, written: CTE) -> ColumnElement[str]:
+def json_of_written(layout: Layout, written: CTE) -> ColumnElement[str]:
+    """Return the JSON of a row that was written."""
     return json_of((written.c[name] for name in layout.columns), written)
 
 
-def _keys_of(layout: Layout, written: CTE) -> Iterable[ColumnElement[Any]]:
+def key_of_written(layout: Layout, written: CTE) -> Iterable[ColumnElement[Any]]:
     """Yield the new row's key, NULL where the resource does not show it."""
     names = {column: name for name, column in layout.columns.items()}
     for column in layout.keys:
         yield written.c[names[column]] if column in names else null()
-
-
-def _refuse_arrays(columns: Iterable[Column[Any]]) -> None:
-    for column in columns:
-        if isinstance(column.type, ARRAY):
-            raise Misconfigured(
-                f"column {column.name!r} of {column.table.name!r} holds arrays, which "
-                "a batch cannot carry; create such rows one by one"
-            )

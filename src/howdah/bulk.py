@@ -1,0 +1,66 @@
+"""What every store says of rows that came together: their keys, and who is to blame.
+
+A batch is all or nothing. What is wrong with it is told by the index of the row,
+counted from 0, and by the fields of its key.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from howdah.errors import FieldError, Invalid, NotFound
+
+__all__ = ("MOST_BLAMED", "blamed", "missing_rows", "refuse_twice", "split_keys")
+
+MOST_BLAMED = 100
+"""Most rows that one error names."""
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def split_keys(fields: Sequence[str], rows: Rows) -> tuple[list[Any], Rows]:
+    """Return the rows' keys, and the rows without them.
+
+    A key is a plain value, or a tuple where it has several fields.
+    """
+    keys = [tuple(row[name] for name in fields) for row in rows]
+    rest = [{n: v for n, v in row.items() if n not in fields} for row in rows]
+    return (keys if len(fields) > 1 else [key for (key,) in keys]), rest
+
+
+def refuse_twice(fields: Sequence[str], keys: Iterable[Any]) -> None:
+    """Raise Invalid where a key or another unique value is given more than once."""
+    seen: set[Any] = set()
+    twice = [
+        index
+        for index, key in enumerate(keys)
+        if key in seen or seen.add(key)  # type: ignore[func-returns-value] # None, so it goes on
+    ]
+    if twice:
+        raise Invalid(
+            errors=blamed(
+                fields, twice, code=Invalid.code, message="is given twice in the batch"
+            )
+        )
+
+
+def missing_rows(
+    model: str, fields: Sequence[str], keys: Sequence[Any], indexes: Sequence[int]
+) -> NotFound:
+    """Return the error of a batch that names rows that are not there."""
+    several = f" and {len(indexes) - 1} more" if len(indexes) > 1 else ""
+    error = NotFound(f"{model} ID {keys[min(indexes)]}{several} not found")
+    error.errors = blamed(
+        fields, indexes, code=NotFound.code, message="names no row that is there"
+    )
+    return error
+
+
+def blamed(
+    fields: Sequence[str], indexes: Iterable[int], *, code: str, message: str
+) -> tuple[FieldError, ...]:
+    """Return the blame of these fields in each of the rows, as far as it is told."""
+    return tuple(
+        FieldError(field=name, index=index, code=code, message=message)
+        for index in sorted(indexes)[:MOST_BLAMED]
+        for name in fields
+    )

@@ -1,0 +1,82 @@
+"""Rows that send fields, turned into the arrays that a batch's statement takes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.schema import DefaultClause
+
+from howdah.errors import Invalid
+from howdah.statements import Layout, key_name, sent_name, value_name
+
+__all__ = ("Batch", "key_arrays", "key_fields")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """The fields that rows send, and which of them some rows leave out."""
+
+    names: tuple[str, ...]
+    partly: frozenset[str]
+    idle: bool
+    """Whether some rows send nothing at all."""
+    arrays: Mapping[str, Sequence[Any]]
+
+    @classmethod
+    def of(cls, layout: Layout, rows: Sequence[Mapping[str, Any]]) -> "Batch":
+        """Return what rows send, in the order of the model's fields."""
+        sent = {name for row in rows for name in row}
+        names = tuple(name for name in layout.fields if name in sent)
+        partly = frozenset(n for n in names if not all(n in row for row in rows))
+        idle = not all(rows)
+        arrays = {value_name(n): [row.get(n) for row in rows] for n in names}
+        arrays |= {sent_name(n): [n in row for row in rows] for n in partly}
+        if idle:
+            arrays[sent_name("")] = [bool(row) for row in rows]
+        return cls(names=names, partly=partly, idle=idle, arrays=arrays)
+
+    @classmethod
+    def new(cls, layout: Layout, rows: Sequence[Mapping[str, Any]]) -> "Batch":
+        """Return what new rows send; where none sends anything, a column stands in.
+
+        SQL inserts several rows by the columns that they fill, one at least.
+        """
+        batch = cls.of(layout, rows)
+        if batch.names:
+            return batch
+        spare = _spare(layout)
+        return cls(
+            names=(spare,),
+            partly=frozenset((spare,)),
+            idle=False,
+            arrays={
+                value_name(spare): [None] * len(rows),
+                sent_name(spare): [False] * len(rows),
+            },
+        )
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """What the SQL of a batch depends on."""
+        return (self.names, self.partly, self.idle)
+
+
+def _spare(layout: Layout) -> str:
+    """Return a field that may be left to what the server fills it with."""
+    for name, column in layout.fields.items():
+        default = column.server_default
+        if isinstance(default, DefaultClause) or (default is None and column.nullable):
+            return name
+    raise Invalid("the rows send no field; send one at least")
+
+
+def key_fields(layout: Layout) -> tuple[str, ...]:
+    """Return the names of the fields that make the key."""
+    names = {column: name for name, column in layout.fields.items()}
+    return tuple(names[column] for column in layout.keys)
+
+
+def key_arrays(layout: Layout, keys: Sequence[Any]) -> dict[str, list[Any]]:
+    """Return keys as the arrays of a statement, one for each column."""
+    columns = [keys] if len(layout.keys) == 1 else zip(*keys, strict=True)
+    return {key_name(n): list(values) for n, values in enumerate(columns)}
