@@ -16,10 +16,11 @@ from sqlalchemy import (
     or_,
     tuple_,
 )
+from sqlalchemy.types import TypeEngine
 
 from howdah.query import Query
 from howdah.statements.layout import Layout
-from howdah.statements.places import NAMED, Places
+from howdah.statements.places import NAMED, Places, compared_as
 
 __all__ = ("Part", "behind", "order", "order_columns", "position_name")
 
@@ -82,7 +83,9 @@ def behind(
 ) -> ColumnElement[bool]:
     """Return the condition of rows behind a position, in the order or against it."""
     here = [
-        None if value is None else places.one(position_name(number), part.column.type)
+        None
+        if value is None
+        else places.one(position_name(number), compared_as(part.column.type))
         for number, (part, value) in enumerate(zip(parts, position, strict=True))
     ]
     alike = {(part.descending, part.column.nullable) for part in parts}
@@ -97,6 +100,10 @@ def behind(
         beyond = part.behind(position[number], here[number], backward=backward)
         chain.append(and_(*before, beyond))
     return or_(*chain)
+
+
+def _type(part: Part) -> TypeEngine[Any]:
+    return compared_as(part.column.type)
 
 
 def order_columns(layout: Layout, query: Query) -> list[Column[Any]]:
