@@ -14,7 +14,7 @@ PACKAGE = Path(howdah.__file__).parent
 FLOORS = (
     ("errors", "events"),
     ("drivers", "embedded", "limits", "models", "query", "settings"),
-    ("connection", "engine", "lane", "paging", "retry"),
+    ("connection", "engine", "lane", "paging", "retry", "search", "sqlite"),
     ("bulk", "database", "statements", "store"),
     ("rendering",),
     ("fast", "memory", "migrations", "repository"),
