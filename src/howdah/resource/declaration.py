@@ -6,14 +6,28 @@ What a declaration lacks or gets wrong is said here, when the app starts.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from pydantic import BaseModel
 from sqlalchemy import Column
 
 from howdah.errors import Misconfigured
-from howdah.models import declared_model, mapped_columns, python_type, relationships
+from howdah.models import (
+    declared_model,
+    kept_answers,
+    mapped_columns,
+    python_type,
+    relationships,
+)
 from howdah.query import Field, Language
+from howdah.resource.given import (
+    Derived,
+    created,
+    refuse_owned,
+    refuse_secrets,
+    shown,
+    updated,
+)
 from howdah.settings import PageLimits
 from howdah.statements import Layout, Target
 
@@ -40,9 +54,15 @@ class Declaration:
     """What a resource says of itself: only what is declared can be read or written."""
 
     model: ClassVar[type[Any]]
-    create_schema: ClassVar[type[BaseModel]]
-    update_schema: ClassVar[type[BaseModel]]
-    read_schema: ClassVar[type[BaseModel]]
+    # A descriptor that has the type of what it gives; see `given`.
+    create_schema: ClassVar[type[BaseModel]] = cast("Any", Derived(created))
+    """What new rows are made of; where none is given, derived from the model."""
+    update_schema: ClassVar[type[BaseModel]] = cast("Any", Derived(updated))
+    """What of a row can be changed; where none is given, derived from the model."""
+    read_schema: ClassVar[type[BaseModel]] = cast("Any", Derived(shown))
+    """What of a row is seen; where none is given, all but secret columns."""
+    server_owned: ClassVar[tuple[str, ...]] = ()
+    """Fields that people never write, beside keys and moments that are made."""
     search: ClassVar[tuple[str, ...]] = ()
     """Text columns that `GET /search?q=` looks into; without any there is no search."""
     soft_delete: ClassVar[str | None] = None
@@ -74,36 +94,47 @@ class Declaration:
 
 def read_layout(cls: type[Declaration]) -> Layout:
     """Read the declaration, or raise Misconfigured that says what it lacks."""
-    for needed in ("model", "create_schema", "update_schema", "read_schema"):
-        if not hasattr(cls, needed):
-            raise Misconfigured(f"{cls.__name__} has no {needed}; declare it")
+    if not hasattr(cls, "model"):
+        raise Misconfigured(f"{cls.__name__} has no model; declare it")
     fields = mapped_columns(cls.model)
+    _columns(cls, "server_owned", cls.server_owned, fields)
     for schema in (cls.create_schema, cls.update_schema):
         _columns(cls, schema.__name__, schema.model_fields, fields)
-    shown = _names(cls.read_schema)
-    found = _columns(cls, cls.read_schema.__name__, shown.values(), fields)
+        refuse_owned(cls, schema, fields)
+    names = _names(cls.read_schema)
+    found = _columns(cls, cls.read_schema.__name__, names.values(), fields)
+    for where, named in (
+        (cls.read_schema.__name__, names.values()),
+        ("search", cls.search),
+        ("sort", cls.sort),
+    ):
+        refuse_secrets(cls, where, named, fields)
     mark = (cls.soft_delete,) if cls.soft_delete else ()
     return Layout(
         table=cls.model.__table__,
-        columns=dict(zip(shown, found, strict=True)),
+        columns=dict(zip(names, found, strict=True)),
         fields=fields,
         search=_columns(cls, "search", cls.search, fields),
         soft_delete=next(iter(_columns(cls, "soft_delete", mark, fields)), None),
         filters={name: _target(cls, name, fields) for name in cls.filters},
         schema=cls.read_schema,
+        kept=kept_answers(cls.model.__table__.metadata),
     )
 
 
-def schema_layout(where: str, schema: type[BaseModel], model: type[Any]) -> Layout:
-    """Return what a schema alone shows of a model, or raise Misconfigured."""
+def schema_layout(
+    cls: type[Declaration], schema: type[BaseModel], model: type[Any]
+) -> Layout:
+    """Return what a schema alone shows of a related model, or raise Misconfigured."""
     fields = mapped_columns(model)
     names = _names(schema)
     unknown = [name for name in names.values() if name not in fields]
     if unknown:
         raise Misconfigured(
-            f"{where}: {schema.__name__} names {', '.join(unknown)}, which "
+            f"{cls.__name__}: {schema.__name__} names {', '.join(unknown)}, which "
             f"{model.__name__} has not; it has {', '.join(fields)}"
         )
+    refuse_secrets(cls, schema.__name__, names.values(), fields)
     columns = {shown: fields[name] for shown, name in names.items()}
     table = model.__table__
     return Layout(table=table, columns=columns, fields=fields, schema=schema)
@@ -146,6 +177,7 @@ def _target(
     relation, _, reached = name.partition("__")
     if not reached:
         (column,) = _columns(cls, "filters", (name,), fields)
+        refuse_secrets(cls, "filters", (name,), fields)
         return Target(column=column)
     relations = relationships(cls.model)
     if relation not in relations:
@@ -155,6 +187,7 @@ def _target(
         )
     there = mapped_columns(relations[relation])
     (column,) = _columns(cls, "filters", (reached,), there)
+    refuse_secrets(cls, "filters", (reached,), there)
     return Target(column=column, via=getattr(cls.model, relation))
 
 

@@ -64,7 +64,7 @@ def _layout(
     """Return how the related rows are shown: by their resource, or by a schema."""
     shown = _resolved(embed.shown)
     if isinstance(shown, type) and issubclass(shown, BaseModel):
-        return schema_layout(f"{cls.__name__}.include", shown, model)
+        return schema_layout(cls, shown, model)
     if not (isinstance(shown, type) and issubclass(shown, Declaration)):
         raise Misconfigured(
             f"{cls.__name__}: include[{name!r}] is {shown!r}; give a resource or a "

@@ -6,6 +6,7 @@ ETags and conditions are those of RFC 9110; a list's links those of RFC 8288.
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -22,9 +23,8 @@ __all__ = (
     "IF_MATCH",
     "Whole",
     "answer_page",
-    "etag",
+    "created_answer",
     "json_answer",
-    "location",
     "read_match",
     "strict",
     "tagged_answer",
@@ -86,18 +86,31 @@ def tagged_answer(row: Row, request: Request | None = None) -> Response:
 
     There is no request where the row has just been changed.
     """
-    headers = {"ETag": etag(row)}
+    headers = {"ETag": _etag(row)}
     if request is not None and _knows(request, row):
         return Response(status_code=304, headers=headers)
     return json_answer(row.body, headers=headers)
 
 
-def etag(row: Row) -> str:
+def created_answer(row: Row, request: Request, *, replayed: bool = False) -> Response:
+    """Answer what was created, by this request or by one that it repeats.
+
+    Many rows have neither a path nor a version of their own.
+    """
+    headers = {"ETag": _etag(row)} if row.tag else {}
+    if row.key is not None:
+        headers["Location"] = _location(request, row.key)
+    if replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return json_answer(row.body, status=201, headers=headers)
+
+
+def _etag(row: Row) -> str:
     """Return the tag of a row's version as headers have it."""
     return f'"{row.tag}"'
 
 
-def location(request: Request, key: Any) -> str:
+def _location(request: Request, key: Any) -> str:
     """Return the path of a row that was created by this request to its collection."""
     values = key if isinstance(key, tuple) else (key,)
     segments = "/".join(quote(str(value), safe="") for value in values)
@@ -120,6 +133,7 @@ def _header(request: Request, name: str) -> str | None:
 _WHOLE = re.compile(r"-?[0-9]+\Z", re.ASCII)
 
 
+@cache
 def strict(schema: type[BaseModel]) -> type[BaseModel]:
     """Return the schema so that it refuses fields it does not know.
 
