@@ -152,7 +152,7 @@ class NotFound(HowdahError):
 
 
 class Forbidden(HowdahError):
-    """The database user may not do this."""
+    """This may not be done."""
 
     code = "forbidden"
     status = 403
@@ -252,6 +252,8 @@ class Misconfigured(HowdahError):
 
 # Codes: https://www.postgresql.org/docs/18/errcodes-appendix.html
 _EXACT: Mapping[str, type[HowdahError]] = {
+    # Nobody's own: what a scope raises for a row that was written out of it.
+    "2201G": Forbidden,
     "23505": Duplicate,
     "23503": MissingReference,
     "23001": StillReferenced,
@@ -294,6 +296,7 @@ _CLASSES: Mapping[str, type[HowdahError]] = {
     "58": Unavailable,
 }
 _MESSAGES: Mapping[str, str] = {
+    "2201G": "The row would be outside of what you may touch.",
     "22001": "A value is longer than its column allows.",
     "22003": "A number is larger than its column allows.",
     "22P02": "A value has not the form that its column demands.",

@@ -91,7 +91,12 @@ def _source(embed: Embed) -> Subquery:
     visible = active(there) if embed.many else is_readable(there)
     columns = (column for column in there.table.columns if column in needed)
     # Nothing of the parent stands in it, which may be a row of the same table.
-    return select(*columns).where(*visible).correlate(None).subquery(_RELATED)
+    return (
+        select(*columns)
+        .where(*there.within, *visible)
+        .correlate(None)
+        .subquery(_RELATED)
+    )
 
 
 _RELATED = "__related"
