@@ -5,6 +5,7 @@ from typing import Any
 
 from howdah.resource.asked import COUNT_LEAVES_OUT, LONGEST_SEARCH, SHOWN
 from howdah.resource.rows import Rows
+from howdah.search import FullText
 
 __all__ = (
     "body_schema",
@@ -78,8 +79,17 @@ def _words(resource: Rows[Any]) -> dict[str, Any]:
         "type": "string",
         "minLength": 1,
         "maxLength": LONGEST_SEARCH,
-        "description": f"What {', '.join(resource.search)} has to hold",
+        "description": _search_help(resource),
     }
+
+
+def _search_help(resource: Rows[Any]) -> str:
+    if isinstance(resource.search, FullText):
+        return (
+            'Words that a row has to hold; "words in quotes" as they stand, `or` '
+            "between two for either of them, `-` before one for none of it"
+        )
+    return f"What {', '.join(resource.search)} has to hold"
 
 
 def _parameter(
