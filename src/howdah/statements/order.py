@@ -21,11 +21,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeEngine
 
 from howdah.query import Query
 from howdah.statements.conditions import rank
 from howdah.statements.layout import Layout
-from howdah.statements.places import NAMED, Places
+from howdah.statements.places import NAMED, Places, compared_as
 
 __all__ = (
     "Part",
@@ -278,7 +279,7 @@ def _here(
     parts: Sequence[Part], position: Sequence[object], places: Places
 ) -> list[Any]:
     return [
-        None if value is None else places.one(position_name(number), part.column.type)
+        None if value is None else places.one(position_name(number), _type(part))
         for number, (part, value) in enumerate(zip(parts, position, strict=True))
     ]
 
@@ -291,6 +292,10 @@ def _groups(parts: Sequence[Part]) -> list[list[int]]:
         return (part.descending, number if part.nullable else None)
 
     return [list(group) for _, group in groupby(range(len(parts)), alike)]
+
+
+def _type(part: Part) -> TypeEngine[Any]:
+    return compared_as(part.column.type)
 
 
 def order_columns(layout: Layout, query: Query) -> list[Any]:
