@@ -9,13 +9,14 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, inspect, select, tuple_
+from sqlalchemy import Column, ColumnElement, Select, inspect, select, tuple_
 from sqlalchemy.orm import Session, lazyload
 
+from howdah.limits import is_short, shortened
 from howdah.statements import Layout
 from howdah.statements.layout import tag
 
-__all__ = ("Finder", "Found", "execute")
+__all__ = ("Finder", "Found", "execute", "values_of")
 
 Found = tuple[Any, str]
 """A row, and the tag of its version."""
@@ -97,6 +98,20 @@ class Finder:
 
 # PostgreSQL counts the parameters of a statement in 16 bits, SQLite up to 32766.
 _MOST_PARAMETERS = 10_000
+
+
+def values_of(row: Any, names: Mapping[Column[Any], str]) -> dict[Column[Any], Any]:
+    """Return a row's values by their columns.
+
+    Drivers make a long float of a short one, with digits that nobody gave.
+    """
+    return {
+        column: shortened(value)
+        if value is not None and is_short(column.type)
+        else value
+        for column, name in names.items()
+        for value in (getattr(row, name),)
+    }
 
 
 def execute(

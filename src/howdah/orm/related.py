@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Select, and_, func, inspect, select, tuple_
 from sqlalchemy.orm import Session, aliased, lazyload
 
-from howdah.orm.found import execute
+from howdah.orm.found import execute, values_of
 from howdah.query import Query
 from howdah.rendering import Renderer, json_list
 from howdah.statements import Embed, order
@@ -46,8 +46,7 @@ class Related:
         return rows[0] if rows else b"null"
 
     def _row(self, row: Any) -> bytes:
-        values = {column: getattr(row, name) for column, name in self._names.items()}
-        return self._renderer.row(values)
+        return self._renderer.row(values_of(row, self._names))
 
     def _statement(self, keys: Sequence[tuple[Any, ...]]) -> Select[Any]:
         embed, there = self._embed, self._embed.layout

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from sqlalchemy import Column, inspect
 from sqlalchemy.orm import Session, selectinload
 
+from howdah.orm.found import values_of
 from howdah.orm.related import Related
 from howdah.query import SHOW_ALL, Show
 from howdah.rendering import Renderer, json_list
@@ -28,7 +29,7 @@ class Shown:
 
     def values(self, row: Any) -> Mapping[Column[Any], Any]:
         """Return a row's values by their columns."""
-        return {column: getattr(row, name) for column, name in self._names.items()}
+        return values_of(row, self._names)
 
     def row(self, session: Session, row: Any, show: Show = SHOW_ALL) -> bytes:
         """Return the JSON of a row."""
