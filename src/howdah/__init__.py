@@ -23,12 +23,15 @@ if TYPE_CHECKING:
         Unavailable,
     )
     from howdah.models import (
+        DeletedAtColumns,
+        DeletedAtFields,
         Money,
         OptionalMoney,
         SoftDeleteColumns,
         SoftDeleteFields,
         TimestampColumns,
         TimestampFields,
+        unique_while_active,
     )
     from howdah.repository import Repository
     from howdah.resource import Resource
@@ -39,6 +42,8 @@ __all__ = (
     "Conflict",
     "Contention",
     "Database",
+    "DeletedAtColumns",
+    "DeletedAtFields",
     "Duplicate",
     "HowdahError",
     "Invalid",
@@ -59,12 +64,15 @@ __all__ = (
     "TimestampFields",
     "Unavailable",
     "connect",
+    "unique_while_active",
 )
 
 _HOMES = {
     "Conflict": "errors",
     "Contention": "errors",
     "Database": "database",
+    "DeletedAtColumns": "models",
+    "DeletedAtFields": "models",
     "Duplicate": "errors",
     "HowdahError": "errors",
     "Invalid": "errors",
@@ -85,6 +93,7 @@ _HOMES = {
     "TimestampFields": "models",
     "Unavailable": "errors",
     "connect": "web",
+    "unique_while_active": "models",
 }
 
 

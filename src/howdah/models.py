@@ -20,6 +20,7 @@ from sqlalchemy import (
     Constraint,
     DateTime,
     ForeignKeyConstraint,
+    Index,
     PrimaryKeyConstraint,
     Table,
     func,
@@ -27,12 +28,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql.elements import quoted_name
 from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlmodel import Field, SQLModel
 
 from howdah.errors import Misconfigured
 
 __all__ = (
+    "DeletedAtColumns",
+    "DeletedAtFields",
     "Money",
     "OptionalMoney",
     "SoftDeleteColumns",
@@ -44,6 +48,7 @@ __all__ = (
     "mapped_columns",
     "python_type",
     "relationships",
+    "unique_while_active",
 )
 
 Money = Annotated[
@@ -89,6 +94,12 @@ class SoftDeleteFields(SQLModel):
     is_active: bool = Field(default=True, sa_column_kwargs={"server_default": true()})
 
 
+class DeletedAtFields(SQLModel):
+    """`deleted_at` for SQLModel: the moment in which the row was deleted."""
+
+    deleted_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+
+
 class TimestampColumns:
     """`created_at` and `updated_at` for declarative, kept by the database's clock."""
 
@@ -108,6 +119,44 @@ class SoftDeleteColumns:
     is_active: Mapped[bool] = mapped_column(
         Boolean, default=True, server_default=true()
     )
+
+
+class DeletedAtColumns:
+    """`deleted_at` for declarative: the moment in which the row was deleted."""
+
+    deleted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+def unique_while_active(*fields: str, soft_delete: str = "is_active") -> Index:
+    """Return an index for `__table_args__`: values are unique among rows not deleted.
+
+    `soft_delete` is the column that marks deleted rows, a boolean or a moment.
+    """
+    return _ActiveIndex(fields, soft_delete)
+
+
+class _ActiveIndex(Index):
+    """A partial unique index that reads its condition and name off its table."""
+
+    inherit_cache = False
+
+    def __init__(self, fields: tuple[str, ...], mark: str) -> None:
+        self._mark = mark
+        super().__init__(None, *fields, unique=True)
+
+    def _set_parent(self, parent: Any, **options: Any) -> None:
+        mark = parent.columns.get(self._mark)
+        if mark is None:
+            raise Misconfigured(
+                f"table {parent.name!r} has no column {self._mark!r}; name the one that "
+                "marks deleted rows: unique_while_active(..., soft_delete=...)"
+            )
+        super()._set_parent(parent, **options)
+        active = mark if isinstance(mark.type, Boolean) else mark.is_(None)
+        for dialect in ("postgresql", "sqlite"):
+            self.dialect_options[dialect]["where"] = active
+        columns = "_".join(("", *(column.name for column in self.columns)))
+        self.name = quoted_name(_joined(parent.name, columns, "_active_key"), None)
 
 
 def declared_model(cls: type) -> type[Any] | None:
