@@ -17,12 +17,14 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Constraint,
     DateTime,
     ForeignKeyConstraint,
     Index,
     PrimaryKeyConstraint,
     Table,
+    UniqueConstraint,
     func,
     true,
 )
@@ -48,6 +50,7 @@ __all__ = (
     "mapped_columns",
     "python_type",
     "relationships",
+    "unique_where",
     "unique_while_active",
 )
 
@@ -148,8 +151,8 @@ class _ActiveIndex(Index):
         mark = parent.columns.get(self._mark)
         if mark is None:
             raise Misconfigured(
-                f"table {parent.name!r} has no column {self._mark!r}; name the one that "
-                "marks deleted rows: unique_while_active(..., soft_delete=...)"
+                f"table {parent.name!r} has no column {self._mark!r}; name the one "
+                "that marks deleted rows: unique_while_active(..., soft_delete=...)"
             )
         super()._set_parent(parent, **options)
         active = mark if isinstance(mark.type, Boolean) else mark.is_(None)
@@ -211,6 +214,31 @@ def constraint_fields(name: str | None, tables: Iterable[Table]) -> tuple[str, .
             if given == name:
                 return columns
     return ()
+
+
+def unique_where(
+    table: Table, columns: Iterable[Column[Any]]
+) -> ColumnElement[bool] | None:
+    """Return the condition under which columns are unique together, None for always.
+
+    Raises Misconfigured where nothing declares them so.
+    """
+    wanted = set(columns)
+    for constraint in table.constraints:
+        if not isinstance(constraint, UniqueConstraint | PrimaryKeyConstraint):
+            continue
+        if set(constraint.columns) == wanted and not constraint.deferrable:
+            return None
+    for index in table.indexes:
+        if index.unique and set(index.expressions) == wanted:
+            where: ColumnElement[bool] | None
+            where = index.dialect_options["postgresql"]["where"]
+            return where
+    names = ", ".join(sorted(column.name for column in wanted))
+    raise Misconfigured(
+        f"table {table.name!r} has no unique constraint or index on {names}; an upsert "
+        "needs one to tell new rows from known ones"
+    )
 
 
 def _constraints(table: Table) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -10,7 +10,13 @@ from pydantic import BaseModel
 from sqlalchemy import Column
 
 from howdah.errors import Misconfigured
-from howdah.models import declared_model, mapped_columns, python_type, relationships
+from howdah.models import (
+    declared_model,
+    mapped_columns,
+    python_type,
+    relationships,
+    unique_where,
+)
 from howdah.query import Field, Language
 from howdah.settings import PageLimits
 from howdah.statements import Layout, Target
@@ -35,6 +41,8 @@ class Declaration:
     """Fields to sort by; the primary key always breaks ties."""
     envelope: ClassVar[bool] = False
     """Answer lists as `{"items", "total", "skip", "limit"}` instead of bare."""
+    upsert: ClassVar[tuple[str, ...]] = ()
+    """Fields, unique together, by which `PUT /` tells new rows from known ones."""
     require_match: ClassVar[bool] = False
     """Refuse changes that do not say by If-Match which version they are meant for."""
     page: ClassVar[PageLimits] = PageLimits()
@@ -63,6 +71,7 @@ def read_layout(cls: type[Declaration]) -> Layout:
         for name, info in cls.read_schema.model_fields.items()
     }
     found = _columns(cls, cls.read_schema.__name__, shown.values(), fields)
+    _check_upsert(cls, fields)
     mark = (cls.soft_delete,) if cls.soft_delete else ()
     return Layout(
         table=cls.model.__table__,
@@ -94,6 +103,26 @@ def read_language(cls: type[Declaration], layout: Layout) -> Language:
         sort=cls.sort,
         soft_delete=cls.soft_delete is not None,
     )
+
+
+def _check_upsert(cls: type[Declaration], fields: Mapping[str, Column[Any]]) -> None:
+    """Raise Misconfigured for fields by which nobody could tell a row."""
+    if not cls.upsert:
+        return
+    unique_where(cls.model.__table__, _columns(cls, "upsert", cls.upsert, fields))
+    lacking = [
+        name for name in cls.upsert if name not in cls.create_schema.model_fields
+    ]
+    if lacking:
+        raise Misconfigured(
+            f"{cls.__name__}: upsert names {', '.join(lacking)}, which "
+            f"{cls.create_schema.__name__} lacks; rows are known by what is sent"
+        )
+    if cls.require_match:
+        raise Misconfigured(
+            f"{cls.__name__} has both upsert and require_match, but who puts a row "
+            "cannot name its version; drop one of them"
+        )
 
 
 def _target(

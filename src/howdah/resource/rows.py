@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from sqlalchemy import Column
 
 from howdah.database import Database
-from howdah.errors import Misconfigured
+from howdah.errors import FieldError, Invalid, Misconfigured
 from howdah.fast import FastStore
 from howdah.memory import MemoryDatabase, MemoryStore
 from howdah.paging import Page, Slice
@@ -63,6 +63,32 @@ class Rows(Declaration, Generic[M]):
         """Insert all rows or none; return their JSON in the order given."""
         return await self.store.create_many([row.model_dump() for row in rows])
 
+    async def put(self, values: BaseModel) -> Row:
+        """Insert a row, or change the one known by the fields of `upsert`."""
+        given, changing = self._put([values])
+        return await self.store.upsert(given[0], on=self.upsert, changing=changing[0])
+
+    async def put_many(self, rows: Sequence[BaseModel]) -> bytes:
+        """Insert each row or change the known one, all or none; return them as JSON."""
+        given, changing = self._put(rows)
+        return await self.store.upsert_many(given, on=self.upsert, changing=changing)
+
+    def _put(self, rows: Sequence[BaseModel]) -> tuple[Any, Any]:
+        """Return what new rows hold, and in which fields known ones change."""
+        lacking = [
+            FieldError(field=name, index=index, code=Invalid.code, message=_LACKING)
+            for index, row in enumerate(rows)
+            for name in self.upsert
+            if getattr(row, name) is None
+        ]
+        if lacking:
+            raise Invalid(errors=tuple(lacking))
+        free = set(self.update_schema.model_fields) - {*self.upsert, *self.keys}
+        return (
+            [row.model_dump() for row in rows],
+            [free & row.model_fields_set for row in rows],
+        )
+
     async def update(self, key: Any, values: BaseModel, *, match: Match = None) -> Row:
         """Change the fields that were sent, and no others; see Store.update."""
         sent = values.model_dump(exclude_unset=True)
@@ -97,6 +123,9 @@ def _key_fields(layout: Layout) -> Mapping[str, Column[Any]]:
     """Return the columns of the key by the names of their fields."""
     names = {column: name for name, column in layout.fields.items()}
     return {names[column]: column for column in layout.keys}
+
+
+_LACKING = "has to be given, since the row is known by it"
 
 
 def _check_overrides(cls: type[Rows[Any]]) -> None:

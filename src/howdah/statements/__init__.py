@@ -13,6 +13,7 @@ it can be compiled once (`fast`) and filled in for ever.
     writing.py     create, update, delete, restore
     given.py       the rows of a batch as a table
     many.py        create, update, delete, of many rows
+    upserting.py   insert, or change what is in the way
 """
 
 from howdah.statements.conditions import filter_name, filter_values
@@ -29,6 +30,12 @@ from howdah.statements.layout import (
 from howdah.statements.many import create_many, delete_many, update_many
 from howdah.statements.order import Part, order, order_columns, position_name
 from howdah.statements.reading import count, get, list_rows
+from howdah.statements.upserting import (
+    change_name,
+    touch_name,
+    upsert,
+    upsert_many,
+)
 from howdah.statements.writing import (
     create,
     hard_delete,
@@ -44,6 +51,7 @@ __all__ = (
     "Part",
     "Target",
     "array_type",
+    "change_name",
     "count",
     "create",
     "create_many",
@@ -61,7 +69,10 @@ __all__ = (
     "restore",
     "sent_name",
     "soft_delete",
+    "touch_name",
     "update_many",
     "update_row",
+    "upsert",
+    "upsert_many",
     "value_name",
 )

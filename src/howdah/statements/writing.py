@@ -12,6 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     Delete,
     Insert,
+    Label,
     Update,
     bindparam,
     case,
@@ -40,7 +41,9 @@ from howdah.statements.shown import json_of, shown
 __all__ = (
     "create",
     "hard_delete",
+    "inserted",
     "marked",
+    "placed",
     "restore",
     "soft_delete",
     "update_row",
@@ -49,16 +52,22 @@ __all__ = (
 
 def create(layout: Layout, names: Iterable[str]) -> ClauseElement:
     """Insert a row from the `value_name` of each column: its JSON, tag and key."""
-    write = insert(layout.table).values(_values(layout, names))
-    written = _written(layout, write)
-    return select(_json(layout, written), written.c[_TAG], *_keys_of(layout, written))
+    return inserted(layout, insert(layout.table).values(placed(layout, names)))
+
+
+def inserted(layout: Layout, write: Insert, *more: Label[Any]) -> ClauseElement:
+    """Return the JSON, the tag, what more is asked, and the key of a new row."""
+    written = _written(layout, write, *more)
+    asked = (_TAG, *(column.name for column in more))
+    columns = (written.c[name] for name in asked)
+    return select(_json(layout, written), *columns, *_keys_of(layout, written))
 
 
 def update_row(
     layout: Layout, names: Iterable[str], *, matched: bool = False
 ) -> ClauseElement:
     """Change a row by its key from the `value_name` of each column; see `_changed`."""
-    change = update(layout.table).values(_values(layout, names))
+    change = update(layout.table).values(placed(layout, names))
     known = (is_key(layout), *is_readable(layout))
     return _changed(layout, change, known, matched=matched)
 
@@ -94,9 +103,10 @@ def marked(layout: Layout) -> Update:
 _TAG, _WRITTEN = "__tag", "__written"
 
 
-def _values(
+def placed(
     layout: Layout, names: Iterable[str]
 ) -> dict[Column[Any], BindParameter[Any]]:
+    """Return the parameters of a row's values, by the columns that they go into."""
     columns = {name: layout.fields[name] for name in names}
     return {
         column: bindparam(value_name(name), type_=column.type)
@@ -137,8 +147,8 @@ def _changed(
     )
 
 
-def _written(layout: Layout, write: Insert | Update | Delete) -> CTE:
-    return write.returning(*shown(layout), tag().label(_TAG)).cte(_WRITTEN)
+def _written(layout: Layout, write: Insert | Update | Delete, *more: Label[Any]) -> CTE:
+    return write.returning(*shown(layout), tag().label(_TAG), *more).cte(_WRITTEN)
 
 
 def _json(layout: Layout, written: CTE) -> ColumnElement[str]:

@@ -1,0 +1,169 @@
+"""The statements that insert a row, or change the one that is in its way.
+
+Rows are known by columns that are unique together, perhaps under a condition. What is
+sent for a known row changes it, as far as it may be changed; `updated_at` and its like
+are filled in, a mark of deletion is taken back, and everything else stays.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    ClauseElement,
+    Column,
+    ColumnElement,
+    Dialect,
+    bindparam,
+    case,
+    literal_column,
+    null,
+    select,
+    true,
+    tuple_,
+)
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.postgresql import Insert, insert
+
+from howdah.models import unique_where
+from howdah.statements.given import Given, given_rows
+from howdah.statements.layout import Layout
+from howdah.statements.many import default_of
+from howdah.statements.shown import json_list, shown
+from howdah.statements.writing import inserted, placed
+
+__all__ = ("change_name", "touch_name", "upsert", "upsert_many")
+
+_CREATED, _WRITTEN = "__created", "__written"
+_DIALECT: Dialect = registry.load("postgresql")()
+
+
+def upsert(
+    layout: Layout,
+    names: Iterable[str],
+    *,
+    on: Sequence[str],
+    changing: Collection[str],
+) -> ClauseElement:
+    """Insert a row, or change in the known one the fields that are `changing`.
+
+    Four values: its JSON, its tag, whether it is new, and its key; no row at all where
+    one is in the way that may not be touched. Parameters: the `value_name` of each
+    column, and the `touch_name` of each field that Python fills in on updates.
+    """
+    write = insert(layout.table).values(placed(layout, names))
+    sets = {name: write.excluded[layout.fields[name].key] for name in changing}
+    return inserted(layout, _known(layout, write, on, sets), _is_new().label(_CREATED))
+
+
+def upsert_many(
+    layout: Layout,
+    names: Sequence[str],
+    *,
+    partly: Collection[str] = (),
+    on: Sequence[str],
+    changing: Sequence[str],
+    seldom: Collection[str] = (),
+) -> ClauseElement:
+    """Insert rows, or change the known ones, from the arrays of `given_rows`.
+
+    A JSON list in the order given. The fields that are `seldom` among the changing ones
+    change where the row's `change_name` says so.
+    """
+    flags = [change_name(name) for name in changing if name in seldom]
+    given = given_rows(layout, names, partly=partly, flags=flags)
+    columns = [layout.fields[name] for name in names]
+    values = [
+        given.value_or(name, default_of(column))
+        for name, column in zip(names, columns, strict=True)
+    ]
+    rows = select(*values).select_from(given.rows).order_by(given.position)
+    write = insert(layout.table).from_select(columns, rows)
+    sets = {
+        name: _where_sent(given, write, on, name)
+        if name in seldom
+        else write.excluded[layout.fields[name].key]
+        for name in changing
+    }
+    # One row comes out for each that goes in, in the same order.
+    written = _known(layout, write, on, sets).returning(*shown(layout)).cte(_WRITTEN)
+    return select(json_list(written))
+
+
+def touch_name(field: str) -> str:
+    """Return the name of the parameter of what Python fills in on an update."""
+    return f"__touch_{field}"
+
+
+def change_name(field: str) -> str:
+    """Return the name of the parameter that says which known rows a field changes."""
+    return f"__change_{field}"
+
+
+def _known(
+    layout: Layout,
+    write: Insert,
+    on: Sequence[str],
+    sets: Mapping[str, ColumnElement[Any]],
+) -> Insert:
+    """Return the insertion that changes rows in its way."""
+    columns = [layout.fields[name] for name in on]
+    changes: dict[Any, Any] = {layout.fields[n]: value for n, value in sets.items()}
+    touched = {**_touched(layout), **_restored(layout)} if sets else _restored(layout)
+    # Without any change there would be no row to answer with.
+    changes = {**touched, **changes} or {columns[0]: write.excluded[columns[0].key]}
+    return write.on_conflict_do_update(
+        index_elements=columns, index_where=_condition(layout, columns), set_=changes
+    )
+
+
+def _condition(
+    layout: Layout, columns: Sequence[Column[Any]]
+) -> ColumnElement[bool] | None:
+    """Return the condition of a partial index as its DDL has it, without parameters."""
+    where = unique_where(layout.table, columns)
+    if where is None:
+        return None
+    options = {"literal_binds": True, "include_table": False}
+    text = where.compile(dialect=_DIALECT, compile_kwargs=options)
+    return literal_column(str(text), Boolean)
+
+
+def _touched(layout: Layout) -> dict[Column[Any], Any]:
+    """Return what updates fill in by themselves."""
+    touched: dict[Column[Any], Any] = {}
+    for name, column in layout.fields.items():
+        default: Any = column.onupdate
+        if getattr(default, "is_clause_element", False):
+            touched[column] = default.arg
+        elif default is not None:
+            touched[column] = bindparam(touch_name(name), type_=column.type)
+    return touched
+
+
+def _restored(layout: Layout) -> dict[Column[Any], Any]:
+    """Return what makes a deleted row one that is there."""
+    mark = layout.soft_delete
+    if mark is None:
+        return {}
+    return {mark: true() if isinstance(mark.type, Boolean) else null()}
+
+
+def _where_sent(
+    given: Given, write: Insert, on: Sequence[str], name: str
+) -> ColumnElement[Any]:
+    """Return what a known row gets in a field that only some rows of a batch send.
+
+    Only what is inserted can be seen from here, not the row that it comes from, so that
+    is found again by what it is known by. The subquery is hashed once.
+    """
+    column = given.layout.fields[name]
+    known = tuple_(*(write.excluded[given.layout.fields[n].key] for n in on))
+    rows = select(*(given.value(n) for n in on)).where(given.rows.c[change_name(name)])
+    return case((known.in_(rows), write.excluded[column.key]), else_=column)
+
+
+def _is_new() -> ColumnElement[bool]:
+    # PostgreSQL locks a row that is in the way before it changes it, and the lock's
+    # holder stays in xmax; a row that was inserted this moment was never locked.
+    return literal_column("xmax") == literal_column("0")
