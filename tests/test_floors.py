@@ -14,7 +14,16 @@ PACKAGE = Path(howdah.__file__).parent
 FLOORS = (
     ("errors", "events"),
     ("drivers", "embedded", "limits", "models", "query", "settings"),
-    ("connection", "engine", "lane", "paging", "retry"),
+    (
+        "connection",
+        "engine",
+        "lane",
+        "paging",
+        "retry",
+        "schemas",
+        "search",
+        "sqlite",
+    ),
     ("bulk", "database", "statements", "store"),
     ("rendering",),
     ("fast", "memory", "migrations", "repository"),

@@ -4,15 +4,18 @@ For SQLModel (`...Fields`) and for SQLAlchemy declarative (`...Columns`). Knows 
 statement and no connection.
 """
 
+import base64
+import binascii
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, get_args
 
 import sqlalchemy
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic import Field as Constrained
-from pydantic import PlainSerializer
 from sqlalchemy import (
     Boolean,
     CheckConstraint,
@@ -37,6 +40,8 @@ from sqlmodel import Field, SQLModel
 from howdah.errors import Misconfigured
 
 __all__ = (
+    "SECRET",
+    "Base64",
     "DeletedAtColumns",
     "DeletedAtFields",
     "Money",
@@ -47,9 +52,11 @@ __all__ = (
     "TimestampFields",
     "constraint_fields",
     "declared_model",
+    "is_secret",
     "mapped_columns",
     "python_type",
     "relationships",
+    "secret",
     "unique_where",
     "unique_while_active",
 )
@@ -75,6 +82,54 @@ OptionalMoney = Annotated[
     PlainSerializer(_number_or_null, return_type=float | None, when_used="json"),
 ]
 """Money that may be absent: `Money | None` loses its NUMERIC(12, 2) in SQLModel."""
+
+
+def _from_base64(value: object) -> object:
+    """Return the bytes of a text; bytes are those of a row, and stay."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("has to be base64, padded with =") from None
+
+
+def _to_base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+Base64 = Annotated[
+    bytes,
+    BeforeValidator(_from_base64),
+    PlainSerializer(_to_base64, return_type=str, when_used="json"),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "contentEncoding": "base64",
+            "pattern": "^([A-Za-z0-9+/]{4})*"
+            "([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$",
+        }
+    ),
+]
+"""BYTEA in the database, bytes in Python, base64 in JSON, which has no bytes."""
+
+SECRET: Mapping[str, Any] = MappingProxyType({"secret": True})
+"""The `info` of a column that nobody reads: `mapped_column(String, info=SECRET)`."""
+
+
+def secret(**options: Any) -> Any:
+    """Return a SQLModel Field whose column nobody reads, filters or sorts by.
+
+    Only a schema that names it can write it: `password_hash: str = secret()`.
+    """
+    columns = dict(options.pop("sa_column_kwargs", {}))
+    columns["info"] = {**columns.get("info", {}), **SECRET}
+    return Field(sa_column_kwargs=columns, **options)
+
+
+def is_secret(column: Column[Any]) -> bool:
+    """Say whether nobody may read the column, not even by asking for what it holds."""
+    return bool(column.info.get("secret"))
 
 
 class TimestampFields(SQLModel):

@@ -17,7 +17,7 @@ from howdah.errors import InvalidQuery, Misconfigured
 from howdah.models import python_type
 from howdah.statements import Layout
 
-__all__ = ("Renderer", "position_text", "read_position")
+__all__ = ("Renderer", "json_list", "position_text", "read_position")
 
 Values = Mapping[Column[Any], Any]
 
@@ -37,16 +37,35 @@ class Renderer:
             name: layout.columns[info.serialization_alias or name]
             for name, info in schema.model_fields.items()
         }
+        self._names = {
+            info.serialization_alias or name: name
+            for name, info in schema.model_fields.items()
+        }
 
-    def row(self, values: Values) -> bytes:
-        """Return the JSON of a row."""
+    def row(
+        self,
+        values: Values,
+        fields: Iterable[str] | None = None,
+        beside: Mapping[str, bytes] | None = None,
+    ) -> bytes:
+        """Return the JSON of a row, or of some fields; members of JSON come behind."""
         shown = {name: _plain(values[c]) for name, c in self._columns.items()}
         row = self._schema.model_validate(shown, by_name=True, by_alias=False)
-        return row.model_dump_json(by_alias=True).encode()
+        chosen = None if fields is None else {self._names[name] for name in fields}
+        body = row.model_dump_json(by_alias=True, include=chosen).encode()
+        members = [body[1:-1]] if body != b"{}" else []
+        for name, member in (beside or {}).items():
+            members.append(to_json(name) + b":" + member)
+        return b"{" + b",".join(members) + b"}"
 
     def rows(self, rows: Iterable[Values]) -> bytes:
         """Return the JSON list of these rows."""
-        return b"[" + b",".join(self.row(values) for values in rows) + b"]"
+        return json_list(self.row(values) for values in rows)
+
+
+def json_list(rows: Iterable[bytes]) -> bytes:
+    """Return the JSON list of rows that are JSON."""
+    return b"[" + b",".join(rows) + b"]"
 
 
 def position_text(values: Sequence[Any]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from howdah.paging import Page, Slice
-from howdah.query import Query
+from howdah.query import SHOW_ALL, Query, Show
 
 __all__ = ("Match", "Row", "Store")
 
@@ -32,8 +32,8 @@ Match = tuple[str, ...] | None
 class Store(Protocol):
     """Rows of one resource. Each method is one statement, and its own transaction."""
 
-    async def get(self, key: Any) -> Row:
-        """Return the row, or raise NotFound."""
+    async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
+        """Return the row, or raise NotFound; `show` says what of it."""
 
     async def list(self, query: Query, page: Page) -> Slice:
         """Return a page of rows, in the query's order and then that of their keys."""

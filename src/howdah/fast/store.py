@@ -25,7 +25,7 @@ from howdah.fast.plans import Plan, python_defaults
 from howdah.limits import holds, largest, too_large
 from howdah.models import constraint_fields
 from howdah.paging import OffsetPage, Page, Slice
-from howdah.query import Query
+from howdah.query import SHOW_ALL, Query, Show
 from howdah.rendering import read_position
 from howdah.statements import (
     MATCH,
@@ -57,10 +57,10 @@ class FastStore:
         self._defaults = python_defaults(layout.fields)
         self._touches = python_defaults(layout.fields, update=True)
 
-    async def get(self, key: Any) -> Row:
-        """Return the row, or raise NotFound."""
+    async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
+        """Return the row, or raise NotFound; `show` says what of it."""
         self._check(key)
-        plan = self._plan("get", lambda: statements.get(self._layout))
+        plan = self._plan(("get", show), lambda: statements.get(self._layout, show))
         return self._row(await self._read(plan, key_values(self._layout, key)), key)
 
     async def list(self, query: Query, page: Page) -> Slice:

@@ -13,7 +13,7 @@ from howdah.memory.tables import Tables
 from howdah.query import Filter, Query
 from howdah.statements import Layout, Target
 
-__all__ = ("is_readable", "met")
+__all__ = ("active", "is_readable", "met")
 
 Test = Callable[[Values], Any]
 
@@ -22,7 +22,7 @@ def met(layout: Layout, tables: Tables, query: Query) -> list[Values]:
     """Return the rows that meet all conditions of a query, in no order."""
     tests = [_filtered(layout, tables, filter_) for filter_ in query.filters]
     if query.active_only:
-        tests.append(_active(layout))
+        tests.append(active(layout))
     if query.search is not None:
         tests.append(_searched(layout, query.search))
     rows = tables.rows(layout.table)
@@ -35,7 +35,8 @@ def is_readable(layout: Layout, values: Values) -> bool:
     return mark is None or isinstance(mark.type, Boolean) or values[mark] is None
 
 
-def _active(layout: Layout) -> Test:
+def active(layout: Layout) -> Test:
+    """Return what says whether a row is not marked as deleted."""
     mark = layout.soft_delete
     if mark is not None and isinstance(mark.type, Boolean):
         return lambda row: row[mark]

@@ -13,14 +13,15 @@ from howdah.memory.columns import taken
 from howdah.memory.conditions import is_readable, met
 from howdah.memory.database import MemoryDatabase
 from howdah.memory.defaults import creation_default, numbers, update_default
+from howdah.memory.embedded import Embedded
 from howdah.memory.expressions import Values, reader
 from howdah.memory.order import Order
 from howdah.memory.rules import check_row
 from howdah.memory.tables import Change, Key, Stored, Tables
 from howdah.models import unique_where
 from howdah.paging import OffsetPage, Page, Slice
-from howdah.query import Query
-from howdah.rendering import Renderer, read_position
+from howdah.query import SHOW_ALL, Query, Show
+from howdah.rendering import Renderer, json_list, read_position
 from howdah.statements import Layout
 from howdah.store import Match, Row
 
@@ -36,15 +37,17 @@ class MemoryStore:
         self._table = layout.table
         self._model = model
         self._renderer = Renderer(layout)
+        self._embeds = {n: Embedded(it) for n, it in layout.embeds.items()}
         self._names = {column: name for name, column in layout.fields.items()}
         self._keys = tuple(self._names[column] for column in layout.keys)
         columns = list(layout.table.columns)
         self._defaults = {c: creation_default(c) for c in columns}
         self._touched = {c: d for c in columns if (d := update_default(c))}
 
-    async def get(self, key: Any) -> Row:
-        """Return the row, or raise NotFound."""
-        return self._row(self._found(self._database, key))
+    async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
+        """Return the row, or raise NotFound; `show` says what of it."""
+        stored = self._found(self._database, key)
+        return Row(body=self._shown(stored.values, show), tag=stored.tag)
 
     async def list(self, query: Query, page: Page) -> Slice:
         """Return a page of rows, in the query's order and then that of their keys."""
@@ -53,7 +56,7 @@ class MemoryStore:
         rows, more = _sliced(found, page, order)
         ends = [order.position(row) for row in (*rows[:1], *rows[-1:])]
         return Slice(
-            body=self._renderer.rows(rows),
+            body=json_list(self._shown(row, query.show) for row in rows),
             first=ends[0] if ends else None,
             last=ends[-1] if ends else None,
             more=more,
@@ -194,6 +197,14 @@ class MemoryStore:
             if same and meets(stored.values, change.now) is True:
                 return stored
         return None
+
+    def _shown(self, values: Values, show: Show) -> bytes:
+        """Return the JSON of what is shown of a row, and of its related rows."""
+        related = {
+            name: self._embeds[name].json(values, self._database)
+            for name in show.include
+        }
+        return self._renderer.row(values, show.fields, related)
 
     def _found(self, tables: Tables, key: Any, *, marked: bool = False) -> Stored:
         """Return the row with this key; one with a moment of deletion only if asked."""

@@ -1,6 +1,7 @@
 """A model behind HTTP: declared as attributes, served as plain FastAPI routes.
 
     declaration.py  the class attributes -> what the floors below understand
+    given.py        the schemas, given or derived, and what they may not name
     rows.py         one method an action, over a Store; each may be overridden alone
     wire.py         parameters, conditions and bodies in; answers and headers out
     action.py       one route: its path, what it takes, what OpenAPI says of it

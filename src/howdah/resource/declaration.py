@@ -4,7 +4,7 @@ What a declaration lacks or gets wrong is said here, when the app starts.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from pydantic import BaseModel
 from sqlalchemy import Column
@@ -18,6 +18,14 @@ from howdah.models import (
     unique_where,
 )
 from howdah.query import Field, Language
+from howdah.resource.given import (
+    Derived,
+    created,
+    refuse_owned,
+    refuse_secrets,
+    shown,
+    updated,
+)
 from howdah.settings import PageLimits
 from howdah.statements import Layout, Target
 
@@ -28,9 +36,15 @@ class Declaration:
     """What a resource says of itself: only what is declared can be read or written."""
 
     model: ClassVar[type[Any]]
-    create_schema: ClassVar[type[BaseModel]]
-    update_schema: ClassVar[type[BaseModel]]
-    read_schema: ClassVar[type[BaseModel]]
+    # A descriptor that has the type of what it gives; see `given`.
+    create_schema: ClassVar[type[BaseModel]] = cast("Any", Derived(created))
+    """What new rows are made of; where none is given, derived from the model."""
+    update_schema: ClassVar[type[BaseModel]] = cast("Any", Derived(updated))
+    """What of a row can be changed; where none is given, derived from the model."""
+    read_schema: ClassVar[type[BaseModel]] = cast("Any", Derived(shown))
+    """What of a row is seen; where none is given, all but secret columns."""
+    server_owned: ClassVar[tuple[str, ...]] = ()
+    """Fields that people never write, beside keys and moments that are made."""
     search: ClassVar[tuple[str, ...]] = ()
     """Text columns that `GET /search?q=` looks into; without any there is no search."""
     soft_delete: ClassVar[str | None] = None
@@ -60,22 +74,29 @@ class Declaration:
 
 def read_layout(cls: type[Declaration]) -> Layout:
     """Read the declaration, or raise Misconfigured that says what it lacks."""
-    for needed in ("model", "create_schema", "update_schema", "read_schema"):
-        if not hasattr(cls, needed):
-            raise Misconfigured(f"{cls.__name__} has no {needed}; declare it")
+    if not hasattr(cls, "model"):
+        raise Misconfigured(f"{cls.__name__} has no model; declare it")
     fields = mapped_columns(cls.model)
+    _columns(cls, "server_owned", cls.server_owned, fields)
     for schema in (cls.create_schema, cls.update_schema):
         _columns(cls, schema.__name__, schema.model_fields, fields)
-    shown = {
+        refuse_owned(cls, schema, fields)
+    names = {
         info.serialization_alias or name: name
         for name, info in cls.read_schema.model_fields.items()
     }
-    found = _columns(cls, cls.read_schema.__name__, shown.values(), fields)
+    found = _columns(cls, cls.read_schema.__name__, names.values(), fields)
+    for where, named in (
+        (cls.read_schema.__name__, names.values()),
+        ("search", cls.search),
+        ("sort", cls.sort),
+    ):
+        refuse_secrets(cls, where, named, fields)
     _check_upsert(cls, fields)
     mark = (cls.soft_delete,) if cls.soft_delete else ()
     return Layout(
         table=cls.model.__table__,
-        columns=dict(zip(shown, found, strict=True)),
+        columns=dict(zip(names, found, strict=True)),
         fields=fields,
         search=_columns(cls, "search", cls.search, fields),
         soft_delete=next(iter(_columns(cls, "soft_delete", mark, fields)), None),
@@ -132,6 +153,7 @@ def _target(
     relation, _, reached = name.partition("__")
     if not reached:
         (column,) = _columns(cls, "filters", (name,), fields)
+        refuse_secrets(cls, "filters", (name,), fields)
         return Target(column=column)
     relations = relationships(cls.model)
     if relation not in relations:
@@ -141,6 +163,7 @@ def _target(
         )
     there = mapped_columns(relations[relation])
     (column,) = _columns(cls, "filters", (reached,), there)
+    refuse_secrets(cls, "filters", (reached,), there)
     return Target(column=column, via=getattr(cls.model, relation))
 
 

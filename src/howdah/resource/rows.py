@@ -15,8 +15,9 @@ from howdah.errors import FieldError, Invalid, Misconfigured
 from howdah.fast import FastStore
 from howdah.memory import MemoryDatabase, MemoryStore
 from howdah.paging import Page, Slice
-from howdah.query import Query
+from howdah.query import SHOW_ALL, Query, Show
 from howdah.resource.declaration import Declaration, read_language, read_layout
+from howdah.resource.given import sent
 from howdah.statements import Layout
 from howdah.store import Match, Row, Store
 
@@ -35,6 +36,7 @@ class Rows(Declaration, Generic[M]):
         self.db = db
         self.name: str = self.model.__name__
         self.plural: str = layout.table.name
+        self.fields = layout.fields
         self.keys = _key_fields(layout)
         self.language = read_language(type(self), layout)
         self.store = store or _store(db, layout, self.name)
@@ -43,9 +45,9 @@ class Rows(Declaration, Generic[M]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name})"
 
-    async def get(self, key: Any) -> Row:
-        """Return one row, or raise NotFound."""
-        return await self.store.get(key)
+    async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
+        """Return one row, or raise NotFound; `show` says what of it."""
+        return await self.store.get(key, show=show)
 
     async def list(self, query: Query, page: Page) -> Slice:
         """Return a page of rows; searches come through here as well."""
@@ -57,37 +59,51 @@ class Rows(Declaration, Generic[M]):
 
     async def create(self, values: BaseModel) -> Row:
         """Insert a row."""
-        return await self.store.create(values.model_dump())
+        return await self.store.create(sent(values, self.fields))
 
     async def create_many(self, rows: Sequence[BaseModel]) -> bytes:
         """Insert all rows or none; return their JSON in the order given."""
-        return await self.store.create_many([row.model_dump() for row in rows])
+        given = [sent(row, self.fields) for row in rows]
+        return await self.store.create_many(given)
 
     async def put(self, values: BaseModel) -> Row:
         """Insert a row, or change the one known by the fields of `upsert`."""
-        given, changing = self._put([values])
-        return await self.store.upsert(given[0], on=self.upsert, changing=changing[0])
+        self._refuse_unknowable([values])
+        return await self.store.upsert(
+            sent(values, self.fields), on=self.upsert, changing=self._changing(values)
+        )
 
     async def put_many(self, rows: Sequence[BaseModel]) -> bytes:
         """Insert each row or change the known one, all or none; return them as JSON."""
-        given, changing = self._put(rows)
-        return await self.store.upsert_many(given, on=self.upsert, changing=changing)
+        self._refuse_unknowable(rows, numbered=True)
+        return await self.store.upsert_many(
+            [sent(row, self.fields) for row in rows],
+            on=self.upsert,
+            changing=[self._changing(row) for row in rows],
+        )
 
-    def _put(self, rows: Sequence[BaseModel]) -> tuple[Any, Any]:
-        """Return what new rows hold, and in which fields known ones change."""
-        lacking = [
-            FieldError(field=name, index=index, code=Invalid.code, message=_LACKING)
+    def _changing(self, values: BaseModel) -> frozenset[str]:
+        """Return the fields in which what is put changes a known row."""
+        free = self.update_schema.model_fields.keys() - {*self.upsert, *self.keys}
+        return frozenset(free & values.model_fields_set)
+
+    def _refuse_unknowable(
+        self, rows: Sequence[BaseModel], *, numbered: bool = False
+    ) -> None:
+        """Raise Invalid for rows without a value by which they could be known."""
+        lacking = tuple(
+            FieldError(
+                field=name,
+                index=index if numbered else None,
+                code=Invalid.code,
+                message="has to be given, since the row is known by it",
+            )
             for index, row in enumerate(rows)
             for name in self.upsert
             if getattr(row, name) is None
-        ]
-        if lacking:
-            raise Invalid(errors=tuple(lacking))
-        free = set(self.update_schema.model_fields) - {*self.upsert, *self.keys}
-        return (
-            [row.model_dump() for row in rows],
-            [free & row.model_fields_set for row in rows],
         )
+        if lacking:
+            raise Invalid(errors=lacking)
 
     async def update(self, key: Any, values: BaseModel, *, match: Match = None) -> Row:
         """Change the fields that were sent, and no others; see Store.update."""
@@ -123,9 +139,6 @@ def _key_fields(layout: Layout) -> Mapping[str, Column[Any]]:
     """Return the columns of the key by the names of their fields."""
     names = {column: name for name, column in layout.fields.items()}
     return {names[column]: column for column in layout.keys}
-
-
-_LACKING = "has to be given, since the row is known by it"
 
 
 def _check_overrides(cls: type[Rows[Any]]) -> None:

@@ -6,6 +6,7 @@ ETags and conditions are those of RFC 9110; a list's links those of RFC 8288.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -144,6 +145,7 @@ def _header(request: Request, name: str) -> str | None:
 _WHOLE = re.compile(r"-?[0-9]+\Z", re.ASCII)
 
 
+@cache
 def strict(schema: type[BaseModel]) -> type[BaseModel]:
     """Return the schema so that it refuses fields it does not know.
 

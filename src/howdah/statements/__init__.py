@@ -6,6 +6,7 @@ it can be compiled once (`fast`) and filled in for ever.
 
     layout.py      what a resource shows of a table
     shown.py       columns and rows as the JSON that schemas describe
+    embedded.py    related rows inside of a row's JSON
     places.py      values by name, or carried by the statement
     conditions.py  filters and search -> WHERE
     order.py       sort and position -> ORDER BY and what lies behind a position
@@ -21,6 +22,7 @@ from howdah.statements.given import sent_name, value_name
 from howdah.statements.layout import (
     MATCH,
     ColumnOfRows,
+    Embed,
     Layout,
     Target,
     array_type,
@@ -47,6 +49,7 @@ from howdah.statements.writing import (
 __all__ = (
     "MATCH",
     "ColumnOfRows",
+    "Embed",
     "Layout",
     "Part",
     "Target",

@@ -23,10 +23,12 @@ from sqlalchemy import (
 from sqlalchemy.types import Enum, TypeDecorator, TypeEngine
 
 from howdah.errors import Misconfigured
+from howdah.query import Sort
 
 __all__ = (
     "MATCH",
     "ColumnOfRows",
+    "Embed",
     "Layout",
     "Target",
     "active",
@@ -58,6 +60,8 @@ class Layout:
     """What filters reach, by their names."""
     schema: type[BaseModel] | None = None
     """What a row looks like as JSON, for stores whose database does not write it."""
+    embeds: Mapping[str, "Embed"] = field(default_factory=dict)
+    """The relations whose rows may be embedded, by their names in JSON."""
 
     @property
     def keys(self) -> tuple[Column[Any], ...]:
@@ -76,6 +80,23 @@ class Target:
 
     column: Column[Any]
     via: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Embed:
+    """A relation whose rows may stand inside of the row that they belong to.
+
+    To one, it is the row that `get` would show; to many, those of `list`.
+    """
+
+    relation: Any
+    """The attribute of the mapped class: `Item.category`."""
+    layout: Layout
+    """How the related rows are shown, and which may be; it embeds nothing itself."""
+    many: bool
+    limit: int = 100
+    """Most rows of one parent."""
+    sort: tuple[Sort, ...] = ()
 
 
 class ColumnOfRows(ARRAY[Any]):

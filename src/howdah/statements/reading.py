@@ -1,6 +1,6 @@
 """The statements that read: one row, a page of rows, how many."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -21,20 +21,26 @@ from sqlalchemy import (
 )
 
 from howdah.paging import KeysetPage, OffsetPage, Page
-from howdah.query import Query
+from howdah.query import SHOW_ALL, Query, Show
 from howdah.statements.conditions import conditions
+from howdah.statements.embedded import embedded, joining
 from howdah.statements.layout import Layout, is_key, is_readable, tag
 from howdah.statements.order import Part, behind, order
-from howdah.statements.shown import ROW, json, json_of, shown
+from howdah.statements.shown import ROW, in_json, json, json_of, shown
 
 __all__ = ("count", "get", "list_rows")
 
 
-def get(layout: Layout) -> ClauseElement:
+def get(layout: Layout, show: Show = SHOW_ALL) -> ClauseElement:
     """Return the statement for one row by its key: its JSON and its tag."""
+    table = layout.table
+    columns = (
+        *shown(layout, show.fields),
+        *embedded(layout.embeds, show.include, table),
+    )
     return (
-        select(json_of(shown(layout), layout.table), tag())
-        .select_from(layout.table)
+        select(json_of(columns, table), tag())
+        .select_from(table)
         .where(is_key(layout), *is_readable(layout))
     )
 
@@ -47,14 +53,18 @@ def list_rows(layout: Layout, query: Query, page: Page) -> ClauseElement:
     """
     parts = order(layout, query)
     backward = isinstance(page, KeysetPage) and page.direction == "prev"
-    rows = (
-        select(*shown(layout))
+    found = (
+        select(*_columns(layout, query.show, parts))
         .where(*conditions(layout, query))
         .order_by(*(part.clause(backward=backward) for part in parts))
         # One row more tells whether there are more.
         .limit(_number("limit") + literal_column("1"))
     )
-    return _page(layout, _sliced(rows, page, parts), query, parts, backward=backward)
+    rows = _placed(found, page, parts).subquery(
+        ROW if _is_plain(query.show) else _FOUND
+    )
+    numbered = _numbered(layout, rows, query.show, parts)
+    return _page(numbered, _total(layout, query), backward=backward)
 
 
 def count(layout: Layout, query: Query) -> Select[int]:
@@ -63,31 +73,69 @@ def count(layout: Layout, query: Query) -> Select[int]:
     return counted.where(*conditions(layout, query))
 
 
-def _sliced(rows: Select[Any], page: Page, parts: Sequence[Part]) -> Subquery:
+_FOUND = "__found"
+
+
+def _is_plain(show: Show) -> bool:
+    """Say whether rows are shown as they are, whole and alone: then they are JSON."""
+    return show == SHOW_ALL
+
+
+def _columns(
+    layout: Layout, show: Show, parts: Sequence[Part]
+) -> Iterable[ColumnElement[Any]]:
+    """Return what is read of each row of a page, shown or not."""
+    if _is_plain(show):
+        return shown(layout)
+    fields = layout.columns if show.fields is None else show.fields
+    needed = {layout.columns[name] for name in fields}
+    needed |= {part.column for part in parts}
+    needed |= joining(layout.table, (layout.embeds[name] for name in show.include))
+    return (column for column in layout.table.columns if column in needed)
+
+
+def _placed(rows: Select[Any], page: Page, parts: Sequence[Part]) -> Select[Any]:
     if isinstance(page, OffsetPage):
-        rows = rows.offset(_number("skip"))
-    elif page.position is not None:
-        backward = page.direction == "prev"
-        rows = rows.where(behind(parts, page.position, backward=backward))
-    return rows.subquery(ROW)
+        return rows.offset(_number("skip"))
+    if page.position is None:
+        return rows
+    backward = page.direction == "prev"
+    return rows.where(behind(parts, page.position, backward=backward))
 
 
-def _page(
-    layout: Layout,
-    rows: Subquery,
-    query: Query,
-    parts: Sequence[Part],
-    *,
-    backward: bool,
-) -> ClauseElement:
-    names = {column: name for name, column in layout.columns.items()}
-    position = func.json_build_array(*(rows.c[names[part.column]] for part in parts))
-    numbered = select(
-        json(rows).label("row"),
-        cast(position, Text).label("position"),
+def _numbered(
+    layout: Layout, rows: Subquery, show: Show, parts: Sequence[Part]
+) -> Subquery:
+    """Return each row's JSON, its position, its number, and how many rows there are."""
+    columns: Any = rows.c
+    if _is_plain(show):
+        names = {column: name for name, column in layout.columns.items()}
+        row, place = json(rows), [columns[names[part.column]] for part in parts]
+    else:
+        row = _chosen(layout, rows, show)
+        place = [in_json(columns[part.column.key]) for part in parts]
+    return select(
+        row.label("row"),
+        cast(func.json_build_array(*place), Text).label("position"),
         func.row_number().over().label("number"),
         func.count().over().label("found"),
     ).subquery("numbered")
+
+
+def _chosen(layout: Layout, rows: Subquery, show: Show) -> ColumnElement[str]:
+    """Return the JSON of what is chosen of these rows, and what is embedded in them."""
+    columns: Any = rows.c
+    chosen = (
+        in_json(columns[column.key]).label(name)
+        for name, column in layout.columns.items()
+        if show.fields is None or name in show.fields
+    )
+    return json_of((*chosen, *embedded(layout.embeds, show.include, rows)), rows)
+
+
+def _page(
+    numbered: Subquery, total: ColumnElement[Any], *, backward: bool
+) -> ClauseElement:
     page, limit = numbered.c, _number("limit")
     one: ColumnElement[int] = literal_column("1")
     near = func.max(page.position).filter(page.number == one)
@@ -102,12 +150,14 @@ def _page(
         far if backward else near,
         near if backward else far,
         func.coalesce(func.max(page.found) > limit, false()),
-        _total(layout, query),
+        total,
     )
 
 
 def _total(layout: Layout, query: Query) -> ColumnElement[Any]:
-    return null() if query.count is None else count(layout, query).scalar_subquery()
+    if query.count != "exact":
+        return null()
+    return count(layout, query).scalar_subquery()
 
 
 def _number(name: str) -> BindParameter[int]:

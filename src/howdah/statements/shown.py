@@ -1,11 +1,10 @@
 """Columns and rows as the JSON that read schemas describe, written by PostgreSQL."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 from sqlalchemy import (
     CTE,
-    Column,
     ColumnElement,
     FromClause,
     Subquery,
@@ -20,16 +19,19 @@ from sqlalchemy.types import Enum
 
 from howdah.statements.layout import Layout
 
-__all__ = ("ROW", "json", "json_list", "json_of", "quoted", "shown")
+__all__ = ("ROW", "in_json", "json", "json_list", "json_of", "quoted", "shown")
 
 ROW = "__row"
 """The name of a subquery that is a row; one named like a table would stand for it."""
 
 
-def shown(layout: Layout) -> Iterable[ColumnElement[Any]]:
-    """Yield the columns that are read, under the names that they have in JSON."""
+def shown(
+    layout: Layout, fields: Container[str] | None = None
+) -> Iterable[ColumnElement[Any]]:
+    """Yield the columns that are read, or some, under the names they have in JSON."""
     for name, column in layout.columns.items():
-        yield _in_json(column).label(name)
+        if fields is None or name in fields:
+            yield in_json(column).label(name)
 
 
 def json(rows: CTE | Subquery) -> ColumnElement[str]:
@@ -52,7 +54,7 @@ def json_list(rows: CTE | Subquery) -> ColumnElement[str]:
     return func.concat(literal_column("'['"), joined, literal_column("']'"))
 
 
-def _in_json(column: Column[Any]) -> ColumnElement[Any]:
+def in_json(column: ColumnElement[Any]) -> ColumnElement[Any]:
     """Return a column as schemas show it: the value of an enum, not its label."""
     enum = column.type.enum_class if isinstance(column.type, Enum) else None
     if enum is None:

@@ -1,4 +1,4 @@
-"""Alembic with manners: one migrator at a time, short locks, plain errors.
+"""One migrator at a time, with limits, and its faults in plain words.
 
 `run` is what a project's env.py calls, `upgrade` what Python code calls. Replicas that
 deploy at once take turns by an advisory lock of the session, so that it outlives the
@@ -16,20 +16,19 @@ from typing import Any
 
 import psycopg
 from alembic import command, context
-from alembic.autogenerate.api import AutogenContext
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection, MetaData, NullPool, create_engine
 from sqlalchemy.exc import DBAPIError
-from sqlmodel.sql.sqltypes import AutoString
 
 from howdah.connection import connect_sync
 from howdah.drivers import sqlstate
 from howdah.embedded import EmbeddedPostgres
 from howdah.errors import HowdahError, Misconfigured, Timeout, Unavailable
+from howdah.migrations.autogenerate import render_item, with_extensions
 from howdah.settings import DatabaseURL, Timeouts
 
-__all__ = ("LIMITS", "render_item", "run", "upgrade")
+__all__ = ("LIMITS", "run", "upgrade")
 
 LIMITS = Timeouts(connect=5.0, statement=5.0, lock=4.0, idle_in_transaction=0.0)
 """A migration that waits for a lock makes everybody queue behind it, so not for long.
@@ -90,6 +89,9 @@ def run(
                 "compare_server_default": True,
                 "render_item": render_item,
                 **options,
+                "process_revision_directives": with_extensions(
+                    options.get("process_revision_directives")
+                ),
             },
         )
     except HowdahError as error:
@@ -97,14 +99,6 @@ def run(
         if _at_command_line():
             raise CommandError(error.message) from error
         raise
-
-
-def render_item(kind: str, item: Any, _context: AutogenContext) -> str | bool:
-    """Write SQLModel's strings as SQLAlchemy's: a revision imports no sqlmodel."""
-    if kind != "type" or not isinstance(item, AutoString):
-        return False
-    length = getattr(item, "length", None) or getattr(item.impl, "length", None)
-    return f"sa.String(length={length})" if length else "sa.String()"
 
 
 def _at_command_line() -> bool:
