@@ -2,14 +2,16 @@
 
     HowdahError                     internal            500
     ├── Invalid                     invalid             422
-    │   └── InvalidQuery            invalid             422
+    │   ├── InvalidQuery            invalid             422
+    │   └── IdempotencyMismatch     idempotency_mismatch 422
     ├── NotFound                    not_found           404
     ├── Forbidden                   forbidden           403
     ├── Conflict                    conflict            409
     │   ├── Duplicate               duplicate           409
     │   ├── MissingReference        missing_reference   409
     │   ├── StillReferenced         still_referenced    409
-    │   └── StaleVersion            stale               412
+    │   ├── StaleVersion            stale               412
+    │   └── StillRunning            still_running       409
     ├── PreconditionRequired        precondition_required 428
     ├── Unavailable                 unavailable         503
     │   ├── PoolExhausted           unavailable         503
@@ -34,6 +36,7 @@ __all__ = (
     "FieldError",
     "Forbidden",
     "HowdahError",
+    "IdempotencyMismatch",
     "Invalid",
     "InvalidQuery",
     "Misconfigured",
@@ -44,6 +47,7 @@ __all__ = (
     "ReadOnly",
     "StaleVersion",
     "StillReferenced",
+    "StillRunning",
     "Timeout",
     "TransactionAborted",
     "Unavailable",
@@ -113,6 +117,13 @@ class InvalidQuery(Invalid):
     """The query cannot be answered as it was asked."""
 
 
+class IdempotencyMismatch(Invalid):
+    """The idempotency key has been used for another request; take a new one."""
+
+    code = "idempotency_mismatch"
+    field_message = "has been used for another request"
+
+
 class NotFound(HowdahError):
     """There is no such row."""
 
@@ -170,6 +181,14 @@ class StaleVersion(Conflict):
 
     code = "stale"
     status = 412
+
+
+class StillRunning(Conflict):
+    """A request with this idempotency key is still running; send it again later."""
+
+    code = "still_running"
+    retry_after = 1
+    field_message = "belongs to a request that is still running"
 
 
 class PreconditionRequired(HowdahError):

@@ -25,8 +25,11 @@ from sqlalchemy import (
     DateTime,
     ForeignKeyConstraint,
     Index,
+    LargeBinary,
+    MetaData,
     PrimaryKeyConstraint,
     Table,
+    Text,
     UniqueConstraint,
     func,
     true,
@@ -52,7 +55,9 @@ __all__ = (
     "TimestampFields",
     "constraint_fields",
     "declared_model",
+    "idempotency_table",
     "is_secret",
+    "kept_answers",
     "mapped_columns",
     "python_type",
     "relationships",
@@ -215,6 +220,38 @@ class _ActiveIndex(Index):
             self.dialect_options[dialect]["where"] = active
         columns = "_".join(("", *(column.name for column in self.columns)))
         self.name = quoted_name(_joined(parent.name, columns, "_active_key"), None)
+
+
+_ANSWERS = "howdah_idempotency"
+
+
+def idempotency_table(metadata: MetaData, *, schema: str | None = None) -> Table:
+    """Return the table that keeps answers to requests with an `Idempotency-Key`.
+
+    It is added where the metadata has none yet, for Alembic to write its migration.
+    Call it beside the models, before a resource is made of one.
+    """
+    known = kept_answers(metadata)
+    if known is not None:
+        return known
+    return Table(
+        _ANSWERS,
+        metadata,
+        # A digest of the resource, the caller and the key that the client sent.
+        Column("id", LargeBinary, primary_key=True),
+        Column("fingerprint", LargeBinary, nullable=False),
+        Column("body", Text, nullable=False),
+        Column("tag", Text),
+        Column("key", Text),
+        Column("created_at", DateTime(timezone=True), nullable=False, index=True),
+        schema=schema,
+    )
+
+
+def kept_answers(metadata: MetaData) -> Table | None:
+    """Return the table that `idempotency_table` has added to a metadata, if any."""
+    named = (table for table in metadata.tables.values() if table.name == _ANSWERS)
+    return next(named, None)
 
 
 def declared_model(cls: type) -> type[Any] | None:

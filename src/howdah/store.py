@@ -6,12 +6,13 @@ since the one store that matters most, PostgreSQL, writes JSON itself.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
+from howdah.errors import IdempotencyMismatch
 from howdah.paging import Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
 
-__all__ = ("Match", "Row", "Store")
+__all__ = ("Match", "Once", "Replayed", "Row", "Store")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +30,45 @@ Match = tuple[str, ...] | None
 """The versions that a change is meant for; None stands for any."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Once:
+    """What makes a request the same as one before, so that it is done once."""
+
+    key: str
+    """The client's own name for the request."""
+    fingerprint: bytes
+    """What the request says; the same key with another is a mistake."""
+
+    def meet(self, fingerprint: bytes, row: Row) -> NoReturn:
+        """Raise Replayed with the answer that is kept for this key.
+
+        Raises IdempotencyMismatch where it was kept for a request that said something
+        else.
+        """
+        if fingerprint != self.fingerprint:
+            raise IdempotencyMismatch().naming(("Idempotency-Key",))
+        raise Replayed(row)
+
+
+class Replayed(Exception):
+    """The request has been answered before; nothing was done, and this is the answer.
+
+    Raised, so that what code does behind a creation is not done again either.
+    """
+
+    def __init__(self, row: Row) -> None:
+        super().__init__("the request has been answered before")
+        self.row = row
+
+
 class Store(Protocol):
-    """Rows of one resource. Each method is one statement, and its own transaction."""
+    """Rows of one resource. Each method is one statement, and its own transaction.
+
+    What is given a `once` keeps its answer for a day, in the same transaction as the
+    rows. Asked again it raises Replayed with that answer; StillRunning where the first
+    has not ended, and IdempotencyMismatch where it said something else. What fails is
+    not kept.
+    """
 
     async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
         """Return the row, or raise NotFound; `show` says what of it."""
@@ -41,11 +79,18 @@ class Store(Protocol):
     async def count(self, query: Query) -> int:
         """Return how many rows there are."""
 
-    async def create(self, values: Mapping[str, Any]) -> Row:
+    async def create(
+        self, values: Mapping[str, Any], *, once: Once | None = None
+    ) -> Row:
         """Insert a row."""
 
-    async def create_many(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
-        """Insert all rows or none; return them as a JSON list, in the order given."""
+    async def create_many(
+        self, rows: Sequence[Mapping[str, Any]], *, once: Once | None = None
+    ) -> bytes:
+        """Insert all rows or none; return them as a JSON list, in the order given.
+
+        Replayed then has a Row with the list as its body, and no tag.
+        """
 
     async def update(
         self, key: Any, values: Mapping[str, Any], *, match: Match = None

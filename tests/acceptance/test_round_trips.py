@@ -203,6 +203,43 @@ async def test_a_refused_write_is_one_round_trip(client, relay):
     assert relay.said == "BES"
 
 
+KEYS = [{"Idempotency-Key": str(number)} for number in range(3)]
+
+
+@pytest.mark.parametrize("body", [NOTEBOOK, rows(2), rows(1000)])
+async def test_a_creation_with_a_key_is_one_round_trip(client, relay, body):
+    path = "/items/batch" if isinstance(body, list) else "/items/"
+    await client.post(path, json=body, headers=KEYS[0])
+    relay.said = ""
+
+    first = await client.post(path, json=body, headers=KEYS[1])
+
+    assert first.status_code == 201
+    assert relay.said == "BES"
+
+
+async def test_a_creation_sent_again_is_one_round_trip(client, relay):
+    first = await client.post("/items/", json=NOTEBOOK, headers=KEYS[0])
+    relay.said = ""
+
+    again = await client.post("/items/", json=NOTEBOOK, headers=KEYS[0])
+    other = await client.post("/items/", json={**NOTEBOOK, "tax": 1}, headers=KEYS[0])
+
+    assert (again.content, other.status_code) == (first.content, 422)
+    assert relay.said == "BES" * 2
+
+
+async def test_a_refused_creation_with_a_key_is_two_round_trips(client, relay):
+    orphan = {**NOTEBOOK, "category_id": 77}
+    await client.post("/items/", json=orphan, headers=KEYS[0])
+    relay.said = ""
+
+    response = await client.post("/items/", json=orphan, headers=KEYS[1])
+
+    assert response.status_code == 409
+    assert relay.said == "BES" * 2
+
+
 async def test_bad_input_is_no_round_trip(client, relay):
     relay.said = ""
 

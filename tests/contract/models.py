@@ -26,10 +26,14 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from howdah import Money, OptionalMoney, Resource
+from howdah.models import idempotency_table
 
 
 class Base(DeclarativeBase):
     pass
+
+
+idempotency_table(Base.metadata)
 
 
 class Mood(enum.Enum):

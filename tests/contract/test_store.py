@@ -10,6 +10,7 @@ from contract.models import Books, Countries, Lines, Mood, Shelves, Tokens
 
 from howdah.errors import (
     Duplicate,
+    IdempotencyMismatch,
     Invalid,
     MissingReference,
     NotFound,
@@ -18,6 +19,7 @@ from howdah.errors import (
 )
 from howdah.paging import KeysetPage, OffsetPage
 from howdah.query import Filter, Query, Sort
+from howdah.store import Once, Replayed, Row
 
 pytestmark = pytest.mark.anyio
 
@@ -533,3 +535,49 @@ async def test_money_is_rounded_to_the_places_of_its_column(store_of):
     assert [row["price"] for row in created] == [
         Decimal(price) for price in ("0.01", "0.02", "-0.01", "1.00")
     ]
+
+
+@pytest.mark.parametrize("many", [False, True])
+async def test_what_is_asked_again_gets_the_first_answer(store_of, many):
+    books = store_of(Books)
+    once = Once(key="k", fingerprint=b"f")
+
+    async def create(once):
+        if not many:
+            return await books.create(FULL, once=once)
+        rows = [{**FULL, "isbn": None}, {**FULL, "isbn": None}]
+        return Row(body=await books.create_many(rows, once=once), tag="")
+
+    first = await create(once)
+    with pytest.raises(Replayed) as again:
+        await create(once)
+    with pytest.raises(IdempotencyMismatch) as refused:
+        await create(Once(key="k", fingerprint=b"g"))
+
+    assert again.value.row == first
+    assert refused.value.fields == ("Idempotency-Key",)
+    assert await books.count(Query()) == (2 if many else 1)
+
+
+async def test_what_failed_may_be_asked_again(store_of):
+    shelves, once = store_of(Shelves), Once(key="k", fingerprint=b"f")
+    name = {"name": "High"}
+    await shelves.create(name)
+
+    with pytest.raises(Duplicate):
+        await shelves.create(name, once=once)
+    await shelves.delete(1, hard=True)
+    created = await shelves.create(name, once=once)
+
+    with pytest.raises(Replayed) as again:
+        await shelves.create(name, once=once)
+    assert again.value.row == created
+
+
+async def test_a_key_belongs_to_its_resource(store_of):
+    once = Once(key="k", fingerprint=b"f")
+
+    await store_of(Shelves).create({"name": "High"}, once=once)
+    await store_of(Books).create(FULL, once=once)
+
+    assert await store_of(Books).count(Query()) == 1

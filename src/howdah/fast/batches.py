@@ -4,6 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy.schema import DefaultClause
+
+from howdah.errors import Invalid
 from howdah.statements import Layout, change_name, key_name, sent_name, value_name
 
 __all__ = ("Batch", "Changes", "key_arrays", "key_fields")
@@ -31,6 +34,26 @@ class Batch:
         if idle:
             arrays[sent_name("")] = [bool(row) for row in rows]
         return cls(names=names, partly=partly, idle=idle, arrays=arrays)
+
+    @classmethod
+    def new(cls, layout: Layout, rows: Sequence[Mapping[str, Any]]) -> "Batch":
+        """Return what new rows send; where none sends anything, a column stands in.
+
+        SQL inserts several rows by the columns that they fill, one at least.
+        """
+        batch = cls.of(layout, rows)
+        if batch.names:
+            return batch
+        spare = _spare(layout)
+        return cls(
+            names=(spare,),
+            partly=frozenset((spare,)),
+            idle=False,
+            arrays={
+                value_name(spare): [None] * len(rows),
+                sent_name(spare): [False] * len(rows),
+            },
+        )
 
     @property
     def shape(self) -> tuple[object, ...]:
@@ -60,6 +83,15 @@ class Changes:
     def shape(self) -> tuple[object, ...]:
         """What the SQL of an upsert depends on."""
         return (self.names, self.seldom)
+
+
+def _spare(layout: Layout) -> str:
+    """Return a field that may be left to what the server fills it with."""
+    for name, column in layout.fields.items():
+        default = column.server_default
+        if isinstance(default, DefaultClause) or (default is None and column.nullable):
+            return name
+    raise Invalid("the rows send no field; send one at least")
 
 
 def key_fields(layout: Layout) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from howdah import statements
 from howdah.bulk import missing_rows, refuse_twice, split_keys
 from howdah.database import Database
 from howdah.errors import (
+    Conflict,
     Duplicate,
     HowdahError,
     Invalid,
@@ -21,6 +22,7 @@ from howdah.errors import (
     StaleVersion,
 )
 from howdah.fast.batches import Batch, Changes, key_arrays, key_fields
+from howdah.fast.once import new_answer, once_values, refuse_kept, why_refused
 from howdah.fast.plans import Plan, python_defaults
 from howdah.limits import holds, largest, too_large
 from howdah.models import constraint_fields
@@ -36,7 +38,7 @@ from howdah.statements import (
     touch_name,
     value_name,
 )
-from howdah.store import Match, Row
+from howdah.store import Match, Once, Row
 
 __all__ = ("FastStore",)
 
@@ -80,18 +82,27 @@ class FastStore:
         )
         return int((await self._read(plan, filter_values(query)))[0])
 
-    async def create(self, values: Mapping[str, Any]) -> Row:
-        """Insert a row."""
+    async def create(
+        self, values: Mapping[str, Any], *, once: Once | None = None
+    ) -> Row:
+        """Insert a row; see Store for `once`."""
+        if once is not None:
+            batch = Batch.new(self._layout, [self._filled(values)])
+            return await self._once(batch, once, many=False)
         shape = ("create", *values)
         plan = self._plan(shape, lambda: statements.create(self._layout, values))
         body, tag, *keys = await self._write(plan, _named(values))
         return Row(body=body.encode(), tag=tag, key=_key(keys))
 
-    async def create_many(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
+    async def create_many(
+        self, rows: Sequence[Mapping[str, Any]], *, once: Once | None = None
+    ) -> bytes:
         """Insert all rows or none; return them as a JSON list, in the order given."""
         if not rows:
             return b"[]"
-        batch = Batch.of(self._layout, [self._filled(row) for row in rows])
+        batch = Batch.new(self._layout, [self._filled(row) for row in rows])
+        if once is not None:
+            return (await self._once(batch, once, many=True)).body
         plan = self._plan(
             ("create_many", *batch.shape),
             lambda: statements.create_many(
@@ -220,6 +231,29 @@ class FastStore:
             raise self._stale(key)
         return self._row(row, key)
 
+    async def _once(self, batch: Batch, once: Once, *, many: bool) -> Row:
+        """Write and keep the answer, or raise Replayed with that of the first time."""
+        build = statements.create_many_once if many else statements.create_once
+        plan = self._plan(
+            ("create_once", many, *batch.shape),
+            lambda: build(self._layout, batch.names, partly=batch.partly),
+        )
+        asked = once_values(self._layout, once)
+        try:
+            found = await self._write(plan, {**asked, **batch.arrays}, again=True)
+        except (Conflict, Invalid) as refused:
+            # Perhaps by the rows of the first time, which has only just ended: their
+            # answer was kept behind the back of this statement's snapshot.
+            kept = await self._kept(asked)
+            if kept is not None:
+                refuse_kept(self._layout, once, kept)
+            raise why_refused(refused, many=many) from refused.__cause__
+        return new_answer(self._layout, once, found)
+
+    async def _kept(self, asked: Mapping[str, Any]) -> Any:
+        plan = self._plan("kept", lambda: statements.kept_answer(self._layout))
+        return await self._read(plan, asked)
+
     def _matched(self, row: Row, key: Any, match: Match) -> Row:
         if match is not None and row.tag not in match:
             raise self._stale(key)
@@ -276,10 +310,14 @@ class FastStore:
         position = read_position(columns, page.position)
         return values | {position_name(n): value for n, value in enumerate(position)}
 
-    async def _write(self, plan: Plan, values: Mapping[str, Any]) -> Any:
+    async def _write(
+        self, plan: Plan, values: Mapping[str, Any], *, again: bool = False
+    ) -> Any:
+        """Run a statement that writes; what is done once may be sent again."""
         lane = self._database.lane
         try:
-            return await lane.fetchrow(plan.statement, plan.arguments(values))
+            arguments = plan.arguments(values)
+            return await lane.fetchrow(plan.statement, arguments, read=again)
         except HowdahError as error:
             self._blame(error, values)
             raise

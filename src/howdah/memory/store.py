@@ -23,7 +23,7 @@ from howdah.paging import OffsetPage, Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
 from howdah.rendering import Renderer, json_list, read_position
 from howdah.statements import Layout
-from howdah.store import Match, Row
+from howdah.store import Match, Once, Row
 
 __all__ = ("MemoryStore",)
 
@@ -67,19 +67,28 @@ class MemoryStore:
         """Return how many rows there are."""
         return len(met(self._layout, self._database, query))
 
-    async def create(self, values: Mapping[str, Any]) -> Row:
-        """Insert a row."""
+    async def create(
+        self, values: Mapping[str, Any], *, once: Once | None = None
+    ) -> Row:
+        """Insert a row; see Store for `once`."""
+        self._refuse_known(once)
         self._refuse_too_large(values)
         with self._database.change() as change:
             stored = self._put_new(change, values)
-        return self._row(stored, new=True)
+        return self._answered(self._row(stored, new=True), once)
 
-    async def create_many(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
+    async def create_many(
+        self, rows: Sequence[Mapping[str, Any]], *, once: Once | None = None
+    ) -> bytes:
         """Insert all rows or none; return them as a JSON list, in the order given."""
+        if not rows:
+            return b"[]"
+        self._refuse_known(once)
         self._refuse_too_large(_columns(rows))
         with self._database.change() as change:
             stored = [self._put_new(change, row) for row in rows]
-        return self._renderer.rows(each.values for each in stored)
+        body = self._renderer.rows(each.values for each in stored)
+        return self._answered(Row(body=body, tag=""), once).body
 
     async def update(
         self, key: Any, values: Mapping[str, Any], *, match: Match = None
@@ -197,6 +206,17 @@ class MemoryStore:
             if same and meets(stored.values, change.now) is True:
                 return stored
         return None
+
+    def _refuse_known(self, once: Once | None) -> None:
+        if once is not None:
+            now = self._database.now()
+            self._database.answers.refuse_known(self._table, once, now)
+
+    def _answered(self, row: Row, once: Once | None) -> Row:
+        if once is not None:
+            now = self._database.now()
+            self._database.answers.keep(self._table, once, row, now)
+        return row
 
     def _shown(self, values: Values, show: Show) -> bytes:
         """Return the JSON of what is shown of a row, and of its related rows."""

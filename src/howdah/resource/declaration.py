@@ -12,6 +12,7 @@ from sqlalchemy import Column
 from howdah.errors import Misconfigured
 from howdah.models import (
     declared_model,
+    kept_answers,
     mapped_columns,
     python_type,
     relationships,
@@ -102,6 +103,7 @@ def read_layout(cls: type[Declaration]) -> Layout:
         soft_delete=next(iter(_columns(cls, "soft_delete", mark, fields)), None),
         filters={name: _target(cls, name, fields) for name in cls.filters},
         schema=cls.read_schema,
+        kept=kept_answers(cls.model.__table__.metadata),
     )
 
 

@@ -19,7 +19,7 @@ from howdah.query import SHOW_ALL, Query, Show
 from howdah.resource.declaration import Declaration, read_language, read_layout
 from howdah.resource.given import sent
 from howdah.statements import Layout
-from howdah.store import Match, Row, Store
+from howdah.store import Match, Once, Row, Store
 
 __all__ = ("Rows",)
 
@@ -40,6 +40,7 @@ class Rows(Declaration, Generic[M]):
         self.keys = _key_fields(layout)
         self.language = read_language(type(self), layout)
         self.store = store or _store(db, layout, self.name)
+        self.keeps_answers = layout.kept is not None
         _check_overrides(type(self))
 
     def __repr__(self) -> str:
@@ -57,14 +58,16 @@ class Rows(Declaration, Generic[M]):
         """Return how many rows a list of all pages would have."""
         return await self.store.count(query)
 
-    async def create(self, values: BaseModel) -> Row:
-        """Insert a row."""
-        return await self.store.create(sent(values, self.fields))
+    async def create(self, values: BaseModel, *, once: Once | None = None) -> Row:
+        """Insert a row; `once` is there where the request has an Idempotency-Key."""
+        return await self.store.create(sent(values, self.fields), once=once)
 
-    async def create_many(self, rows: Sequence[BaseModel]) -> bytes:
+    async def create_many(
+        self, rows: Sequence[BaseModel], *, once: Once | None = None
+    ) -> bytes:
         """Insert all rows or none; return their JSON in the order given."""
         given = [sent(row, self.fields) for row in rows]
-        return await self.store.create_many(given)
+        return await self.store.create_many(given, once=once)
 
     async def put(self, values: BaseModel) -> Row:
         """Insert a row, or change the one known by the fields of `upsert`."""

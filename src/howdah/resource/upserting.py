@@ -9,7 +9,7 @@ from pydantic import Field as Constrained
 
 from howdah.resource.action import Action, parameter, rows_model
 from howdah.resource.rows import Rows
-from howdah.resource.wire import etag, json_answer, location, strict
+from howdah.resource.wire import created_answer, json_answer, strict
 
 __all__ = ("put_action", "put_many_action")
 
@@ -23,12 +23,7 @@ def put_action(resource: Rows[Any]) -> Action:
         A known row changes in the fields that are sent, as far as an update may.
         """
         row = await resource.put(values)
-        headers = {"ETag": etag(row)}
-        if row.key is not None:
-            headers["Location"] = location(request, row.key)
-        return json_answer(
-            row.body, status=201 if row.created else 200, headers=headers
-        )
+        return created_answer(row, request, status=201 if row.created else 200)
 
     return Action(
         "put",

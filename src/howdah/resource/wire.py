@@ -23,11 +23,10 @@ __all__ = (
     "IF_MATCH",
     "Whole",
     "answer_page",
-    "etag",
+    "created_answer",
     "filter_parameters",
     "grouped",
     "json_answer",
-    "location",
     "page_parameters",
     "read_match",
     "strict",
@@ -111,18 +110,33 @@ def tagged_answer(row: Row, request: Request | None = None) -> Response:
 
     There is no request where the row has just been changed.
     """
-    headers = {"ETag": etag(row)}
+    headers = {"ETag": _etag(row)}
     if request is not None and _knows(request, row):
         return Response(status_code=304, headers=headers)
     return json_answer(row.body, headers=headers)
 
 
-def etag(row: Row) -> str:
+def created_answer(
+    row: Row, request: Request, *, status: int = 201, replayed: bool = False
+) -> Response:
+    """Answer what was created, by this request or by one that it repeats.
+
+    Many rows have neither a path nor a version of their own.
+    """
+    headers = {"ETag": _etag(row)} if row.tag else {}
+    if row.key is not None:
+        headers["Location"] = _location(request, row.key)
+    if replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return json_answer(row.body, status=status, headers=headers)
+
+
+def _etag(row: Row) -> str:
     """Return the tag of a row's version as headers have it."""
     return f'"{row.tag}"'
 
 
-def location(request: Request, key: Any) -> str:
+def _location(request: Request, key: Any) -> str:
     """Return the path of a row that was created by this request to its collection."""
     values = key if isinstance(key, tuple) else (key,)
     segments = "/".join(quote(str(value), safe="") for value in values)

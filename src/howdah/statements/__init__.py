@@ -12,6 +12,7 @@ it can be compiled once (`fast`) and filled in for ever.
     order.py       sort and position -> ORDER BY and what lies behind a position
     reading.py     get, list, count
     writing.py     create, update, delete, restore
+    once.py        creations whose answer is kept for who asks again
     given.py       the rows of a batch as a table
     many.py        create, update, delete, of many rows
     upserting.py   insert, or change what is in the way
@@ -30,6 +31,14 @@ from howdah.statements.layout import (
     key_values,
 )
 from howdah.statements.many import create_many, delete_many, update_many
+from howdah.statements.once import (
+    FINGERPRINT,
+    ONCE,
+    TURN,
+    create_many_once,
+    create_once,
+    kept_answer,
+)
 from howdah.statements.order import Part, order, order_columns, position_name
 from howdah.statements.reading import count, get, list_rows
 from howdah.statements.upserting import (
@@ -47,7 +56,10 @@ from howdah.statements.writing import (
 )
 
 __all__ = (
+    "FINGERPRINT",
     "MATCH",
+    "ONCE",
+    "TURN",
     "ColumnOfRows",
     "Embed",
     "Layout",
@@ -58,11 +70,14 @@ __all__ = (
     "count",
     "create",
     "create_many",
+    "create_many_once",
+    "create_once",
     "delete_many",
     "filter_name",
     "filter_values",
     "get",
     "hard_delete",
+    "kept_answer",
     "key_name",
     "key_values",
     "list_rows",

@@ -58,6 +58,8 @@ class Layout:
     soft_delete: Column[Any] | None = None
     filters: Mapping[str, "Target"] = field(default_factory=dict)
     """What filters reach, by their names."""
+    kept: Table | None = None
+    """Where answers are kept for who sends a request again; see `once`."""
     schema: type[BaseModel] | None = None
     """What a row looks like as JSON, for stores whose database does not write it."""
     embeds: Mapping[str, "Embed"] = field(default_factory=dict)

@@ -24,7 +24,14 @@ from howdah.statements.layout import Layout, is_readable
 from howdah.statements.shown import ROW, json_list, quoted, shown
 from howdah.statements.writing import marked
 
-__all__ = ("create_many", "default_of", "delete_many", "in_order", "update_many")
+__all__ = (
+    "create_many",
+    "default_of",
+    "delete_many",
+    "in_order",
+    "new_rows",
+    "update_many",
+)
 
 _FOUND, _IDLE, _WRITTEN = "__found", "__idle", "__written"
 
@@ -33,15 +40,22 @@ def create_many(
     layout: Layout, names: Sequence[str], *, partly: Collection[str] = ()
 ) -> ClauseElement:
     """Insert rows from the arrays of `given_rows`; a JSON list in the order given."""
+    columns, rows = new_rows(layout, names, partly=partly)
+    write = insert(layout.table).from_select(columns, rows)
+    return select(json_list(write.returning(*shown(layout)).cte(_WRITTEN)))
+
+
+def new_rows(
+    layout: Layout, names: Sequence[str], *, partly: Collection[str] = ()
+) -> tuple[list[Column[Any]], Select[Any]]:
+    """Return the columns of new rows, and the rows of `given_rows` in their order."""
     given = given_rows(layout, names, partly=partly)
     columns = [layout.fields[name] for name in names]
     values = [
         given.value_or(name, default_of(column))
         for name, column in zip(names, columns, strict=True)
     ]
-    rows = select(*values).select_from(given.rows).order_by(given.position)
-    write = insert(layout.table).from_select(columns, rows)
-    return select(json_list(write.returning(*shown(layout)).cte(_WRITTEN)))
+    return columns, select(*values).select_from(given.rows).order_by(given.position)
 
 
 def update_many(

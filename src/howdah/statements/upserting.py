@@ -30,11 +30,18 @@ from howdah.statements.given import Given, given_rows
 from howdah.statements.layout import Layout
 from howdah.statements.many import default_of
 from howdah.statements.shown import json_list, shown
-from howdah.statements.writing import inserted, placed
+from howdah.statements.writing import (
+    TAG,
+    WRITTEN,
+    json_of_written,
+    key_of_written,
+    placed,
+    written_by,
+)
 
 __all__ = ("change_name", "touch_name", "upsert", "upsert_many")
 
-_CREATED, _WRITTEN = "__created", "__written"
+_CREATED = "__created"
 _DIALECT: Dialect = registry.load("postgresql")()
 
 
@@ -53,7 +60,14 @@ def upsert(
     """
     write = insert(layout.table).values(placed(layout, names))
     sets = {name: write.excluded[layout.fields[name].key] for name in changing}
-    return inserted(layout, _known(layout, write, on, sets), _is_new().label(_CREATED))
+    created = _is_new().label(_CREATED)
+    written = written_by(layout, _known(layout, write, on, sets), created)
+    return select(
+        json_of_written(layout, written),
+        written.c[TAG],
+        written.c[_CREATED],
+        *key_of_written(layout, written),
+    )
 
 
 def upsert_many(
@@ -86,7 +100,7 @@ def upsert_many(
         for name in changing
     }
     # One row comes out for each that goes in, in the same order.
-    written = _known(layout, write, on, sets).returning(*shown(layout)).cte(_WRITTEN)
+    written = _known(layout, write, on, sets).returning(*shown(layout)).cte(WRITTEN)
     return select(json_list(written))
 
 

@@ -39,28 +39,33 @@ from howdah.statements.layout import (
 from howdah.statements.shown import json_of, shown
 
 __all__ = (
+    "TAG",
+    "WRITTEN",
     "create",
     "hard_delete",
-    "inserted",
+    "json_of_written",
+    "key_of_written",
     "marked",
     "placed",
     "restore",
     "soft_delete",
     "update_row",
+    "written_by",
 )
+
+# No column has such a name; one named like a table would stand for it in `f(table)`.
+TAG, WRITTEN = "__tag", "__written"
 
 
 def create(layout: Layout, names: Iterable[str]) -> ClauseElement:
     """Insert a row from the `value_name` of each column: its JSON, tag and key."""
-    return inserted(layout, insert(layout.table).values(placed(layout, names)))
-
-
-def inserted(layout: Layout, write: Insert, *more: Label[Any]) -> ClauseElement:
-    """Return the JSON, the tag, what more is asked, and the key of a new row."""
-    written = _written(layout, write, *more)
-    asked = (_TAG, *(column.name for column in more))
-    columns = (written.c[name] for name in asked)
-    return select(_json(layout, written), *columns, *_keys_of(layout, written))
+    write = insert(layout.table).values(placed(layout, names))
+    written = written_by(layout, write)
+    return select(
+        json_of_written(layout, written),
+        written.c[TAG],
+        *key_of_written(layout, written),
+    )
 
 
 def update_row(
@@ -99,10 +104,6 @@ def marked(layout: Layout) -> Update:
     return update(layout.table).values({column: gone})
 
 
-# No column has such a name; one named like a table would stand for it in `f(table)`.
-_TAG, _WRITTEN = "__tag", "__written"
-
-
 def placed(
     layout: Layout, names: Iterable[str]
 ) -> dict[Column[Any], BindParameter[Any]]:
@@ -134,28 +135,32 @@ def _changed(
     """
     change = change.where(*known)
     if not matched:
-        written = _written(layout, change)
-        return select(_json(layout, written), written.c[_TAG])
-    written = _written(layout, change.where(is_match()))
+        written = written_by(layout, change)
+        return select(json_of_written(layout, written), written.c[TAG])
+    written = written_by(layout, change.where(is_match()))
     one: ColumnElement[int] = literal_column("1")
     there = select(one).select_from(layout.table).where(*known).exists()
     asked = select(there.label("there")).subquery("__asked")
     # No row at all would have a JSON as well, made of nulls; its tag is none.
-    row = case((written.c[_TAG].is_not(None), _json(layout, written)))
-    return select(row, written.c[_TAG], asked.c.there).select_from(
+    row = case((written.c[TAG].is_not(None), json_of_written(layout, written)))
+    return select(row, written.c[TAG], asked.c.there).select_from(
         asked.outerjoin(written, true())
     )
 
 
-def _written(layout: Layout, write: Insert | Update | Delete, *more: Label[Any]) -> CTE:
-    return write.returning(*shown(layout), tag().label(_TAG), *more).cte(_WRITTEN)
+def written_by(
+    layout: Layout, write: Insert | Update | Delete, *more: Label[Any]
+) -> CTE:
+    """Return the rows that were written: what is shown of them, and their tag."""
+    return write.returning(*shown(layout), tag().label(TAG), *more).cte(WRITTEN)
 
 
-def _json(layout: Layout, written: CTE) -> ColumnElement[str]:
+def json_of_written(layout: Layout, written: CTE) -> ColumnElement[str]:
+    """Return the JSON of a row that was written."""
     return json_of((written.c[name] for name in layout.columns), written)
 
 
-def _keys_of(layout: Layout, written: CTE) -> Iterable[ColumnElement[Any]]:
+def key_of_written(layout: Layout, written: CTE) -> Iterable[ColumnElement[Any]]:
     """Yield the new row's key, NULL where the resource does not show it."""
     names = {column: name for name, column in layout.columns.items()}
     for column in layout.keys:
