@@ -1,19 +1,21 @@
 """Which rows a query finds: its filters and search, and what hides deleted rows."""
 
+import datetime as dt
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Boolean, Column
 
 from howdah.memory.columns import asked, comparable
-from howdah.memory.expressions import Values
+from howdah.memory.expressions import Values, reader
 from howdah.memory.operators import MEANINGS, any_of
 from howdah.memory.relations import leads_to
 from howdah.memory.tables import Tables
 from howdah.query import Filter, Query
-from howdah.statements import Layout, Target
+from howdah.statements import Layout, Scope, Target
 
-__all__ = ("active", "is_readable", "met")
+__all__ = ("active", "is_readable", "is_within", "met")
 
 Test = Callable[[Values], Any]
 
@@ -21,6 +23,7 @@ Test = Callable[[Values], Any]
 def met(layout: Layout, tables: Tables, query: Query) -> list[Values]:
     """Return the rows that meet all conditions of a query, in no order."""
     tests = [_filtered(layout, tables, filter_) for filter_ in query.filters]
+    tests.append(partial(is_within, layout.scope))
     if query.active_only:
         tests.append(active(layout))
     if query.search is not None:
@@ -33,6 +36,13 @@ def is_readable(layout: Layout, values: Values) -> bool:
     """Say whether a row is found by its key: one with a moment of deletion is not."""
     mark = layout.soft_delete
     return mark is None or isinstance(mark.type, Boolean) or values[mark] is None
+
+
+def is_within(scope: Scope | None, values: Values) -> bool:
+    """Say whether a row is one of those that there are for the caller."""
+    if scope is None:
+        return True
+    return reader(scope.condition)(values, dt.datetime.now(dt.UTC)) is True
 
 
 def active(layout: Layout) -> Test:
@@ -53,7 +63,10 @@ def _filtered(layout: Layout, tables: Tables, filter_: Filter) -> Test:
     if target is None:
         target = Target(column=layout.fields[filter_.field])
     test = _compared(target.column, filter_)
-    return test if target.via is None else leads_to(target.via, tables, test)
+    if target.via is None:
+        return test
+    scope = layout.related.get(target.via.key)
+    return leads_to(target.via, tables, lambda row: is_within(scope, row) and test(row))
 
 
 def _compared(column: Column[Any], filter_: Filter) -> Test:

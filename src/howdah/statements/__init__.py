@@ -4,6 +4,7 @@ Every statement is one round trip and returns the JSON that goes to the client. 
 value stands in any of them: a statement depends on the shape of a request alone, so
 it can be compiled once (`fast`) and filled in for ever.
 
+    scope.py       the condition that limits which rows a caller may touch
     layout.py      what a resource shows of a table
     shown.py       columns and rows as the JSON that schemas describe
     embedded.py    related rows inside of a row's JSON
@@ -41,6 +42,7 @@ from howdah.statements.once import (
 )
 from howdah.statements.order import Part, order, order_columns, position_name
 from howdah.statements.reading import count, get, list_rows
+from howdah.statements.scope import Scope, guard
 from howdah.statements.upserting import (
     change_name,
     touch_name,
@@ -64,6 +66,7 @@ __all__ = (
     "Embed",
     "Layout",
     "Part",
+    "Scope",
     "Target",
     "array_type",
     "change_name",
@@ -76,6 +79,7 @@ __all__ = (
     "filter_name",
     "filter_values",
     "get",
+    "guard",
     "hard_delete",
     "kept_answer",
     "key_name",

@@ -4,12 +4,14 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Float, Numeric, Text, or_
+from sqlalchemy import Column, ColumnElement, Float, Numeric, Text, or_, select
+from sqlalchemy.orm import aliased
 from sqlalchemy.types import TypeEngine
 
 from howdah.query import Filter, Query
 from howdah.statements.layout import Layout, Target, active
 from howdah.statements.places import NAMED, Places
+from howdah.statements.scope import Within
 
 __all__ = ("conditions", "filter_name", "filter_values")
 
@@ -20,9 +22,9 @@ def conditions(
     layout: Layout, query: Query, places: Places = NAMED
 ) -> list[ColumnElement[bool]]:
     """Return what a row has to meet; its values are those of `filter_values`."""
-    found = list(active(layout)) if query.active_only else []
+    found = [*layout.within, *(active(layout) if query.active_only else ())]
     found += [
-        _condition(layout.filters[filter_.field], filter_, filter_name(number), places)
+        _condition(layout, filter_, filter_name(number), places)
         for number, filter_ in enumerate(query.filters)
     ]
     if query.search is not None:
@@ -72,17 +74,30 @@ _Condition = Callable[[Column[Any], object, str, Places], Any]
 
 
 def _condition(
-    target: Target, filter_: Filter, name: str, places: Places
+    layout: Layout, filter_: Filter, name: str, places: Places
 ) -> ColumnElement[bool]:
     compare = _CONDITIONS[filter_.operator]
-    compared: ColumnElement[bool] = compare(target.column, filter_.value, name, places)
-    if target.via is None:
+    relation, column = _reached(layout, layout.filters[filter_.field])
+    compared: ColumnElement[bool] = compare(column, filter_.value, name, places)
+    if relation is None:
         return compared
-    relation: Any = target.via
     reach: Callable[[Any], ColumnElement[bool]] = (
         relation.any if relation.property.uselist else relation.has
     )
     return reach(compared)
+
+
+def _reached(layout: Layout, target: Target) -> tuple[Any, Any]:
+    """Return the relation and the column that a filter goes through, and to."""
+    relation: Any = target.via
+    scope = None if relation is None else layout.related.get(relation.key)
+    if scope is None:
+        return relation, target.column
+    # Rows that are not there for the caller meet no condition either.
+    there = select(target.column.table).where(Within(scope.condition))
+    rows = there.correlate(None).subquery("__reached")
+    related = aliased(relation.property.mapper.class_, rows)
+    return relation.of_type(related), rows.c[target.column.key]
 
 
 def _compared(compare: Callable[[Any, Any], Any]) -> _Condition:

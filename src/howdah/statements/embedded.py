@@ -91,7 +91,12 @@ def _source(embed: Embed) -> Subquery:
     visible = active(there) if embed.many else is_readable(there)
     columns = (column for column in there.table.columns if column in needed)
     # Nothing of the parent stands in it, which may be a row of the same table.
-    return select(*columns).where(*visible).correlate(None).subquery(_RELATED)
+    return (
+        select(*columns)
+        .where(*there.within, *visible)
+        .correlate(None)
+        .subquery(_RELATED)
+    )
 
 
 _RELATED = "__related"
@@ -109,7 +114,8 @@ def _is_related(
     related = relation.of_type(aliased(relation.property.mapper.class_, source))
     there = related.any() if relation.property.uselist else related.has()
     inner = there.element.element
-    between = [each for each in inner.get_final_froms() if each is not source]
+    # The ORM's annotated copy of a subquery is equal to it, and not the same.
+    between = [e for e in inner.get_final_froms() if e not in (source, parent)]
     if not between:
         condition: ColumnElement[bool] = inner.whereclause
         return condition

@@ -33,12 +33,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 
 from howdah.errors import Misconfigured
+from howdah.statements.given import given_rows
 from howdah.statements.layout import Layout
-from howdah.statements.many import new_rows
-from howdah.statements.shown import json_list, shown
+from howdah.statements.many import json_of_new, new_rows
 from howdah.statements.writing import (
     TAG,
-    WRITTEN,
     json_of_written,
     key_of_written,
     written_by,
@@ -69,7 +68,7 @@ def create_once(
     Parameters: `ONCE`, `FINGERPRINT`, `TURN`, and the arrays of `given_rows`.
     """
     known, turn = _asked(layout)
-    columns, rows = new_rows(layout, names, partly=partly)
+    columns, rows = new_rows(given_rows(layout, names, partly=partly))
     write = insert(layout.table).from_select(columns, rows.where(_mine(turn)))
     written = written_by(layout, write)
     key = func.json_build_array(*key_of_written(layout, written))
@@ -86,10 +85,9 @@ def create_many_once(
 ) -> ClauseElement:
     """Insert rows as `create_many` does, or find the answer that is kept."""
     known, turn = _asked(layout)
-    columns, rows = new_rows(layout, names, partly=partly)
+    columns, rows = new_rows(given_rows(layout, names, partly=partly))
     write = insert(layout.table).from_select(columns, rows.where(_mine(turn)))
-    written = write.returning(*shown(layout)).cte(WRITTEN)
-    body = select(json_list(written)).scalar_subquery()
+    body = select(json_of_new(layout, write)).scalar_subquery()
     none = cast(null(), Text)
     answer = select(body.label("body"), none.label("tag"), none.label("key"))
     return _answered(layout, known, turn, answer.where(_mine(turn)).cte("__answer"))

@@ -9,13 +9,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     Boolean,
     ClauseElement,
     Column,
     ColumnElement,
     Dialect,
+    and_,
     bindparam,
     case,
+    func,
     literal_column,
     null,
     select,
@@ -28,8 +31,8 @@ from sqlalchemy.dialects.postgresql import Insert, insert
 from howdah.models import unique_where
 from howdah.statements.given import Given, given_rows
 from howdah.statements.layout import Layout
-from howdah.statements.many import default_of
-from howdah.statements.shown import json_list, shown
+from howdah.statements.many import new_rows
+from howdah.statements.shown import ROW, json_list, shown
 from howdah.statements.writing import (
     TAG,
     WRITTEN,
@@ -58,7 +61,8 @@ def upsert(
     one is in the way that may not be touched. Parameters: the `value_name` of each
     column, and the `touch_name` of each field that Python fills in on updates.
     """
-    write = insert(layout.table).values(placed(layout, names))
+    values: dict[Any, Any] = {**placed(layout, names), **layout.stamps}
+    write = insert(layout.table).values(values)
     sets = {name: write.excluded[layout.fields[name].key] for name in changing}
     created = _is_new().label(_CREATED)
     written = written_by(layout, _known(layout, write, on, sets), created)
@@ -86,12 +90,7 @@ def upsert_many(
     """
     flags = [change_name(name) for name in changing if name in seldom]
     given = given_rows(layout, names, partly=partly, flags=flags)
-    columns = [layout.fields[name] for name in names]
-    values = [
-        given.value_or(name, default_of(column))
-        for name, column in zip(names, columns, strict=True)
-    ]
-    rows = select(*values).select_from(given.rows).order_by(given.position)
+    columns, rows = new_rows(given)
     write = insert(layout.table).from_select(columns, rows)
     sets = {
         name: _where_sent(given, write, on, name)
@@ -99,9 +98,11 @@ def upsert_many(
         else write.excluded[layout.fields[name].key]
         for name in changing
     }
+    write = _known(layout, write, on, sets)
+    written = write.returning(*shown(layout), *layout.held).cte(WRITTEN)
     # One row comes out for each that goes in, in the same order.
-    written = _known(layout, write, on, sets).returning(*shown(layout)).cte(WRITTEN)
-    return select(json_list(written))
+    row = select(*(written.c[name] for name in layout.columns)).subquery(ROW)
+    return select(json_list(row), *_all_of(given, written))
 
 
 def touch_name(field: str) -> str:
@@ -127,8 +128,26 @@ def _known(
     # Without any change there would be no row to answer with.
     changes = {**touched, **changes} or {columns[0]: write.excluded[columns[0].key]}
     return write.on_conflict_do_update(
-        index_elements=columns, index_where=_condition(layout, columns), set_=changes
+        index_elements=columns,
+        index_where=_condition(layout, columns),
+        set_=changes,
+        where=and_(true(), *layout.within) if layout.within else None,
     )
+
+
+def _all_of(given: Given, written: CTE) -> Iterable[ColumnElement[Any]]:
+    """Yield what fails, and undoes everything, where a row is not written.
+
+    Only those are that have a row in their way which is out of scope.
+    """
+    if given.layout.scope is None:
+        return
+    counts = (select(func.count()).select_from(rows) for rows in (given.rows, written))
+    sent, stored = (count.scalar_subquery() for count in counts)
+    one: ColumnElement[int] = literal_column("1")
+    zero: ColumnElement[int] = literal_column("0")
+    # 2201E, which nothing else is likely to raise; errors.py makes Duplicate of it.
+    yield func.ln(case((sent == stored, one), else_=zero))
 
 
 def _condition(
@@ -172,8 +191,11 @@ def _where_sent(
     is found again by what it is known by. The subquery is hashed once.
     """
     column = given.layout.fields[name]
-    known = tuple_(*(write.excluded[given.layout.fields[n].key] for n in on))
-    rows = select(*(given.value(n) for n in on)).where(given.rows.c[change_name(name)])
+    # What a scope gives to all rows tells none from another.
+    told = [n for n in on if n in given.names]
+    known = tuple_(*(write.excluded[given.layout.fields[n].key] for n in told))
+    sent = given.rows.c[change_name(name)]
+    rows = select(*(given.value(n) for n in told)).where(sent)
     return case((known.in_(rows), write.excluded[column.key]), else_=column)
 
 

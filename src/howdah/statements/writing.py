@@ -12,7 +12,6 @@ from sqlalchemy import (
     ColumnElement,
     Delete,
     Insert,
-    Label,
     Update,
     bindparam,
     case,
@@ -59,8 +58,8 @@ TAG, WRITTEN = "__tag", "__written"
 
 def create(layout: Layout, names: Iterable[str]) -> ClauseElement:
     """Insert a row from the `value_name` of each column: its JSON, tag and key."""
-    write = insert(layout.table).values(placed(layout, names))
-    written = written_by(layout, write)
+    values: dict[Any, Any] = {**placed(layout, names), **layout.stamps}
+    written = written_by(layout, insert(layout.table).values(values))
     return select(
         json_of_written(layout, written),
         written.c[TAG],
@@ -149,9 +148,11 @@ def _changed(
 
 
 def written_by(
-    layout: Layout, write: Insert | Update | Delete, *more: Label[Any]
+    layout: Layout, write: Insert | Update | Delete, *more: ColumnElement[Any]
 ) -> CTE:
-    """Return the rows that were written: what is shown of them, and their tag."""
+    """Return the rows as they have become: what is shown, their tag, and a check."""
+    held = () if isinstance(write, Delete) else layout.held
+    more = (*more, *held)
     return write.returning(*shown(layout), tag().label(TAG), *more).cte(WRITTEN)
 
 
