@@ -67,7 +67,16 @@ class Action:
 
 
 _SEVERAL = frozenset(
-    {"count", "create_many", "delete_many", "list", "put_many", "search", "update_many"}
+    {
+        "count",
+        "create_many",
+        "delete_many",
+        "list",
+        "put_many",
+        "query",
+        "search",
+        "update_many",
+    }
 )
 
 
