@@ -19,8 +19,8 @@ from howdah import (
     SoftDeleteFields,
     TimestampFields,
     connect,
-    unique_while_active,
 )
+from howdah.models import unique_while_active
 
 pytestmark = pytest.mark.anyio
 

@@ -16,9 +16,8 @@ from howdah import (
     SoftDeleteFields,
     TimestampFields,
     connect,
-    unique_while_active,
 )
-from howdah.models import unique_where
+from howdah.models import unique_where, unique_while_active
 
 pytestmark = pytest.mark.anyio
 

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
         SoftDeleteFields,
         TimestampColumns,
         TimestampFields,
-        unique_while_active,
     )
     from howdah.repository import Repository
     from howdah.resource import Resource
@@ -64,7 +63,6 @@ __all__ = (
     "TimestampFields",
     "Unavailable",
     "connect",
-    "unique_while_active",
 )
 
 _HOMES = {
@@ -93,7 +91,6 @@ _HOMES = {
     "TimestampFields": "models",
     "Unavailable": "errors",
     "connect": "web",
-    "unique_while_active": "models",
 }
 
 
