@@ -105,13 +105,11 @@ def values_of(row: Any, names: Mapping[Column[Any], str]) -> dict[Column[Any], A
 
     Drivers make a long float of a short one, with digits that nobody gave.
     """
-    return {
-        column: shortened(value)
-        if value is not None and is_short(column.type)
-        else value
-        for column, name in names.items()
-        for value in (getattr(row, name),)
-    }
+    return {c: _shown(c, getattr(row, name)) for c, name in names.items()}
+
+
+def _shown(column: Column[Any], value: Any) -> Any:
+    return value if value is None or not is_short(column.type) else shortened(value)
 
 
 def execute(

@@ -1,6 +1,7 @@
 """The store over the ORM: a session and a transaction of its own for each action."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import (
@@ -21,6 +22,7 @@ from sqlalchemy.orm import Session, lazyload
 from howdah.bulk import missing_rows, refuse_twice, split_keys
 from howdah.database import Database
 from howdah.errors import (
+    Duplicate,
     HowdahError,
     Invalid,
     Misconfigured,
@@ -30,7 +32,7 @@ from howdah.errors import (
     from_sqlstate,
 )
 from howdah.limits import holds, largest, too_large
-from howdah.models import constraint_fields
+from howdah.models import constraint_fields, unique_where
 from howdah.orm.fitting import fitted
 from howdah.orm.found import Finder, Found, execute
 from howdah.orm.once import keep_answer, take_turn
@@ -58,6 +60,8 @@ __all__ = ("OrmStore",)
 
 T = TypeVar("T")
 OUT_OF_SCOPE = "2201G"
+# How often an upsert is tried again, where others make the same row at once.
+_RACES = 3
 Values = Mapping[str, Any]
 
 
@@ -194,6 +198,85 @@ class OrmStore:
             return Row(body=self._shown.row(session, row), tag=tag)
 
         return await self._write(work)
+
+    async def upsert(
+        self, values: Values, *, on: Sequence[str], changing: Collection[str]
+    ) -> Row:
+        """Insert a row, or change the one that has the same values in the fields `on`.
+
+        A known row changes in the fields `changing` alone, and is deleted no more.
+        """
+
+        def work(session: Session) -> Row:
+            stored, new = self._put(session, [values], on, [changing])
+            ((row, tag),) = stored
+            body, key = self._shown.row(session, row), self._finder.key(row)
+            return Row(body=body, tag=tag, key=key, created=bool(new))
+
+        return await self._raced(work, [values])
+
+    async def upsert_many(
+        self,
+        rows: Sequence[Values],
+        *,
+        on: Sequence[str],
+        changing: Sequence[Collection[str]],
+    ) -> bytes:
+        """Insert or change each row, as `upsert` does; all rows or none."""
+        refuse_twice(on, [tuple(row[name] for name in on) for row in rows])
+
+        def work(session: Session) -> bytes:
+            stored, _ = self._put(session, rows, on, changing)
+            return self._shown.rows(session, [row for row, _ in stored])
+
+        return await self._raced(work, rows) if rows else b"[]"
+
+    async def _raced(self, work: Callable[[Session], T], given: Sequence[Values]) -> T:
+        """Write, and again where somebody else has just made such a row."""
+        for _ in range(_RACES):
+            with suppress(Duplicate):
+                return await self._write(work, given)
+        return await self._write(work, given)
+
+    def _put(
+        self,
+        session: Session,
+        rows: Sequence[Values],
+        on: Sequence[str],
+        changing: Sequence[Collection[str]],
+    ) -> tuple[Sequence[Found], Sequence[Any]]:
+        """Return the rows as they are stored, and those of them that are new."""
+        self._refuse_values(rows)
+        stored, new, stamps = [], [], self._stamps()
+        for values, names in zip(rows, changing, strict=True):
+            row = self._known(session, values, on)
+            if row is None:
+                row = made(self._mapped, {**self._fitted(values), **stamps})
+                new.append(row)
+            else:
+                changed(row, self._fitted({name: values[name] for name in names}))
+                self._set_mark(row, deleted=False, only=not names)
+            stored.append(row)
+        session.add_all(new)
+        return self._flushed(session, stored), new
+
+    def _known(self, session: Session, values: Values, on: Sequence[str]) -> Any:
+        """Return the row that is in the way of a new one, locked, if there is one."""
+        columns = [self._layout.fields[name] for name in on]
+        where = unique_where(self._layout.table, columns)
+        same = [c == values[name] for c, name in zip(columns, on, strict=True)]
+        statement = (
+            select(self._mapped)
+            .where(*same, *(() if where is None else (where,)))
+            .options(lazyload("*"))
+            .with_for_update()
+        )
+        row = execute(session, statement).scalars().first()
+        if row is not None and self._scope:
+            key = self._finder.key(row)
+            if self._finder.find(session, [key], self._scope) == [None]:
+                raise Duplicate().naming(tuple(on))
+        return row
 
     def _once(
         self, work: Callable[[Session], Row], once: Once | None
@@ -388,14 +471,21 @@ class OrmStore:
         if self._scope and not hard:
             self._flushed(session, rows)
 
-    def _set_mark(self, row: Any, *, deleted: bool) -> None:
+    def _set_mark(self, row: Any, *, deleted: bool, only: bool = False) -> None:
+        """Mark a row as deleted, or take it back; only where it is not so, if asked."""
         column = self._layout.soft_delete
-        if column is not None and isinstance(column.type, Boolean):
+        if column is None or (only and self._is_active(row)):
+            return
+        if isinstance(column.type, Boolean):
             gone: Any = false()
             value: Any = gone if deleted else True
         else:
             value = func.now() if deleted else None
         changed(row, {str(self._mark): value})
+
+    def _is_active(self, row: Any) -> bool:
+        value = getattr(row, str(self._mark))
+        return value is None or value is True
 
     def _remove(self, session: Session, row: Any) -> None:
         if self._by_session:

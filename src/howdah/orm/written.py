@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy
 from sqlalchemy.orm import RelationshipDirection, RelationshipProperty
+from sqlalchemy.orm.attributes import flag_modified
 
 from howdah.errors import Invalid
 
@@ -23,10 +24,14 @@ def made(model: type[Any], values: Mapping[str, Any]) -> Any:
 
 
 def changed(row: Any, values: Mapping[str, Any]) -> Any:
-    """Return the row with these values; refused as in `made`."""
+    """Return the row with these values; refused as in `made`.
+
+    It is written though it had them before, so that what is kept at each update is.
+    """
     with _refused():
         for name, value in values.items():
             setattr(row, name, value)
+            flag_modified(row, name)
     return row
 
 

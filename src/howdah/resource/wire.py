@@ -21,6 +21,7 @@ from howdah.store import Match, Row
 
 __all__ = (
     "IF_MATCH",
+    "TOTAL_KIND",
     "Whole",
     "answer_page",
     "created_answer",
@@ -29,6 +30,10 @@ __all__ = (
     "strict",
     "tagged_answer",
 )
+
+
+TOTAL_KIND = "X-Total-Count-Kind"
+"""The header that says whether a total was counted or estimated."""
 
 
 async def answer_page(
@@ -48,7 +53,7 @@ async def answer_page(
         headers["Link"] = link
     if found.total is not None:
         kind = "estimated" if found.estimated else "exact"
-        headers |= {"X-Total-Count": str(found.total), "X-Total-Count-Kind": kind}
+        headers |= {"X-Total-Count": str(found.total), TOTAL_KIND: kind}
     body = _enveloped(page, found) if resource.envelope else found.body
     return json_answer(body, headers=headers)
 
@@ -92,7 +97,9 @@ def tagged_answer(row: Row, request: Request | None = None) -> Response:
     return json_answer(row.body, headers=headers)
 
 
-def created_answer(row: Row, request: Request, *, replayed: bool = False) -> Response:
+def created_answer(
+    row: Row, request: Request, *, status: int = 201, replayed: bool = False
+) -> Response:
     """Answer what was created, by this request or by one that it repeats.
 
     Many rows have neither a path nor a version of their own.
@@ -102,7 +109,7 @@ def created_answer(row: Row, request: Request, *, replayed: bool = False) -> Res
         headers["Location"] = _location(request, row.key)
     if replayed:
         headers["Idempotency-Replayed"] = "true"
-    return json_answer(row.body, status=201, headers=headers)
+    return json_answer(row.body, status=status, headers=headers)
 
 
 def _etag(row: Row) -> str:

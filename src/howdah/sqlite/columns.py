@@ -77,8 +77,8 @@ _LARGEST = 2**63
 class _Float(Float[Any]):
     """Floats; short ones are rounded as PostgreSQL does."""
 
-    def bind_processor(self, dialect: Dialect) -> Process | None:
-        return _shorten if is_short(self) else super().bind_processor(dialect)
+    def bind_processor(self, dialect: Dialect) -> Process | None:  # noqa: ARG002 - SQLAlchemy's form
+        return _shorten if is_short(self) else None
 
 
 class _Short(_Float):

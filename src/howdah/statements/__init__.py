@@ -17,10 +17,13 @@ it can be compiled once (`fast`) and filled in for ever.
     once.py        creations whose answer is kept for who asks again
     given.py       the rows of a batch as a table
     many.py        create, update, delete, of many rows
+    upserting.py   insert, or change what is in the way
+    culprits.py    which rows of a batch break a rule
 """
 
 from howdah.statements.conditions import filter_name, filter_values
-from howdah.statements.given import sent_name, value_name
+from howdah.statements.culprits import Becoming, culprits, without_value
+from howdah.statements.given import given_rows, sent_name, value_name
 from howdah.statements.layout import (
     MATCH,
     ColumnOfRows,
@@ -43,8 +46,14 @@ from howdah.statements.once import (
     turn_number,
 )
 from howdah.statements.order import Part, order, order_columns, position_name
-from howdah.statements.reading import count, get, list_rows
+from howdah.statements.reading import count, found, get, list_rows
 from howdah.statements.scope import Scope, guard
+from howdah.statements.upserting import (
+    change_name,
+    touch_name,
+    upsert,
+    upsert_many,
+)
 from howdah.statements.writing import (
     create,
     hard_delete,
@@ -58,6 +67,7 @@ __all__ = (
     "MATCH",
     "ONCE",
     "TURN",
+    "Becoming",
     "ColumnOfRows",
     "Embed",
     "Layout",
@@ -66,15 +76,19 @@ __all__ = (
     "Target",
     "answer_place",
     "array_type",
+    "change_name",
     "count",
     "create",
     "create_many",
     "create_many_once",
     "create_once",
+    "culprits",
     "delete_many",
     "filter_name",
     "filter_values",
+    "found",
     "get",
+    "given_rows",
     "guard",
     "hard_delete",
     "kept_answer",
@@ -87,8 +101,12 @@ __all__ = (
     "restore",
     "sent_name",
     "soft_delete",
+    "touch_name",
     "turn_number",
     "update_many",
     "update_row",
+    "upsert",
+    "upsert_many",
     "value_name",
+    "without_value",
 )
