@@ -3,12 +3,16 @@
     declaration.py  the class attributes -> what the floors below understand
     given.py        the schemas, given or derived, and what they may not name
     rows.py         one method an action, over a Store; each may be overridden alone
+    access.py       which actions there are, and who may call them
+    caller.py       scope and hooks, solved by FastAPI for who calls
+    hooks.py        what happens before and after each write
     wire.py         parameters, conditions and bodies in; answers and headers out
     action.py       one route: its path, what it takes, what OpenAPI says of it
     reading.py      the routes that read
     writing.py      the routes that write
     batches.py      the routes that change and delete many rows
     actions.py      which routes there are, in their order
+    placing.py      what stands before them on their router
 
 What a row is and where it lives is the store's.
 """
@@ -18,10 +22,12 @@ from typing import Any, ClassVar, TypeVar
 from fastapi import APIRouter
 
 from howdah.resource.actions import actions
+from howdah.resource.hooks import Change
+from howdah.resource.placing import give_way
 from howdah.resource.rows import Rows
 from howdah.route import StrictRoute
 
-__all__ = ("Resource", "ResourceRoute")
+__all__ = ("Change", "Resource", "ResourceRoute")
 
 M = TypeVar("M")
 
@@ -39,10 +45,14 @@ class Resource(Rows[M]):
     """
 
     def router(self, **options: Any) -> APIRouter:
-        """Return the routes; options are those of APIRouter: prefix, tags, ..."""
+        """Return the routes; options are those of APIRouter: prefix, tags, ...
+
+        An endpoint that is put on the router replaces the action of the same path.
+        """
         members = {"resource": self, "largest_body": self.body}
         route_class = type("Route", (ResourceRoute,), members)
         router = APIRouter(**{"route_class": route_class, **options})
         for action in actions(self):
             action.add_to(router)
+        give_way(router)
         return router
