@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Boolean, Column
 
+from howdah.errors import Misconfigured
 from howdah.memory.columns import asked, comparable
 from howdah.memory.expressions import Values, reader
 from howdah.memory.operators import MEANINGS, any_of
@@ -54,6 +55,11 @@ def active(layout: Layout) -> Test:
 
 
 def _searched(layout: Layout, words: str) -> Test:
+    if layout.full_text is not None:
+        raise Misconfigured(
+            f"{layout.table.name!r} is searched by words, which PostgreSQL alone does; "
+            "test such a search with the pytest plugin's database"
+        )
     holds = MEANINGS["icontains"]
     return lambda row: any_of([holds(row[column], words) for column in layout.search])
 

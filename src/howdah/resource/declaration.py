@@ -28,6 +28,7 @@ from howdah.resource.given import (
     shown,
     updated,
 )
+from howdah.search import FullText, FullTextColumn, full_text_column
 from howdah.settings import PageLimits
 from howdah.statements import Layout, Target
 
@@ -47,8 +48,11 @@ class Declaration:
     """What of a row is seen; where none is given, all but secret columns."""
     server_owned: ClassVar[tuple[str, ...]] = ()
     """Fields that people never write, beside keys and moments that are made."""
-    search: ClassVar[tuple[str, ...]] = ()
-    """Text columns that `GET /search?q=` looks into; without any there is no search."""
+    search: ClassVar[tuple[str, ...] | FullText] = ()
+    """Text columns that `GET /search?q=` looks into, or `FullText()` for words.
+
+    Without any there is no search.
+    """
     soft_delete: ClassVar[str | None] = None
     """A boolean like `is_active`, or a moment like `deleted_at`."""
     filters: ClassVar[tuple[str, ...]] = ()
@@ -114,9 +118,10 @@ def read_layout(cls: type[Declaration]) -> Layout:
         for name, info in cls.read_schema.model_fields.items()
     }
     found = _columns(cls, cls.read_schema.__name__, names.values(), fields)
+    full_text = _full_text(cls)
     for where, named in (
         (cls.read_schema.__name__, names.values()),
-        ("search", cls.search),
+        ("search", full_text.fields if full_text else _parts(cls.search)),
         ("sort", cls.sort),
     ):
         refuse_secrets(cls, where, named, fields)
@@ -125,7 +130,8 @@ def read_layout(cls: type[Declaration]) -> Layout:
         table=cls.model.__table__,
         columns=dict(zip(names, found, strict=True)),
         fields=fields,
-        search=_columns(cls, "search", cls.search, fields),
+        search=_columns(cls, "search", _parts(cls.search), fields),
+        full_text=full_text,
         soft_delete=next(iter(_columns(cls, "soft_delete", mark, fields)), None),
         filters={name: _target(cls, name, fields) for name in cls.filters},
         schema=cls.read_schema,
@@ -152,6 +158,16 @@ def read_language(cls: type[Declaration], layout: Layout) -> Language:
         sort=cls.sort,
         soft_delete=cls.soft_delete is not None,
     )
+
+
+def _parts(search: tuple[str, ...] | FullText) -> tuple[str, ...]:
+    return () if isinstance(search, FullText) else search
+
+
+def _full_text(cls: type[Declaration]) -> FullTextColumn | None:
+    if not isinstance(cls.search, FullText):
+        return None
+    return full_text_column(cls.model.__table__, cls.search)
 
 
 def _target(

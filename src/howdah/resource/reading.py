@@ -23,6 +23,7 @@ from howdah.resource.wire import (
     page_parameters,
     tagged_answer,
 )
+from howdah.search import FullText
 
 __all__ = ("count_action", "get_action", "list_action", "search_action")
 
@@ -57,7 +58,7 @@ def search_action(resource: Rows[Any]) -> Action:
     words = QueryParameter(
         min_length=1,
         max_length=_LONGEST_SEARCH,
-        description=f"What {', '.join(resource.search)} has to hold",
+        description=_search_help(resource),
     )
     return Action(
         "search",
@@ -71,6 +72,15 @@ def search_action(resource: Rows[Any]) -> Action:
         openapi_extra={"parameters": page_parameters(resource)},
         statuses=(),
     )
+
+
+def _search_help(resource: Rows[Any]) -> str:
+    if isinstance(resource.search, FullText):
+        return (
+            'Words that a row has to hold; "words in quotes" as they stand, `or` '
+            "between two for either of them, `-` before one for none of it"
+        )
+    return f"What {', '.join(resource.search)} has to hold"
 
 
 class Total(BaseModel):

@@ -11,6 +11,7 @@ it can be compiled once (`fast`) and filled in for ever.
     places.py      values by name, or carried by the statement
     conditions.py  filters and search -> WHERE
     order.py       sort and position -> ORDER BY and what lies behind a position
+    slices.py      the rows of one page, range by range of an index
     reading.py     get, list, count
     writing.py     create, update, delete, restore
     once.py        creations whose answer is kept for who asks again

@@ -4,18 +4,32 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Float, Numeric, Text, or_, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Double,
+    Float,
+    Numeric,
+    Text,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+)
+from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlalchemy.orm import aliased
 from sqlalchemy.types import TypeEngine
 
 from howdah.query import Filter, Query
+from howdah.search import FullTextColumn
 from howdah.statements.layout import Layout, Target, active
 from howdah.statements.places import NAMED, Places
 from howdah.statements.scope import Within
 
-__all__ = ("conditions", "filter_name", "filter_values")
+__all__ = ("conditions", "filter_name", "filter_values", "rank")
 
-SEARCH = "__search"
+SEARCH, WORDS = "__search", "__words"
 
 
 def conditions(
@@ -28,9 +42,15 @@ def conditions(
         for number, filter_ in enumerate(query.filters)
     ]
     if query.search is not None:
-        pattern = places.one(SEARCH, Text())
-        found.append(or_(*(column.ilike(pattern) for column in layout.search)))
+        found.append(_searched(layout, places))
     return found
+
+
+def rank(full_text: FullTextColumn, places: Places = NAMED) -> ColumnElement[float]:
+    """Return how well a row fits a search by words: the larger, the better."""
+    # Double, so that the number in a cursor is the number that it was.
+    ranked = func.ts_rank_cd(full_text.column, _words(full_text, places))
+    return cast(ranked, Double)
 
 
 def filter_values(query: Query) -> dict[str, Any]:
@@ -40,12 +60,29 @@ def filter_values(query: Query) -> dict[str, Any]:
         values.update(_values(filter_, filter_name(number)))
     if query.search is not None:
         values[SEARCH] = _pattern("contains", query.search)
+        values[WORDS] = query.search
     return values
 
 
 def filter_name(number: int) -> str:
     """Return the name of the parameter of a query's filter, counted from 0."""
     return f"__filter_{number}"
+
+
+def _searched(layout: Layout, places: Places) -> ColumnElement[bool]:
+    if layout.full_text is not None:
+        words = _words(layout.full_text, places)
+        return layout.full_text.column.bool_op("@@")(words)
+    pattern = places.one(SEARCH, Text())
+    return or_(*(column.ilike(pattern) for column in layout.search))
+
+
+def _words(full_text: FullTextColumn, places: Places) -> ColumnElement[Any]:
+    """Return what people write into a search box as a search; any text is one."""
+    # The name has been checked; as a part of the text it is known when it is planned.
+    language: ColumnElement[Any] = literal_column(f"'{full_text.language}'::regconfig")
+    words = places.one(WORDS, Text())
+    return func.websearch_to_tsquery(language, words, type_=TSQUERY())
 
 
 def _values(filter_: Filter, name: str) -> Mapping[str, Any]:

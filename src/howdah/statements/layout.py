@@ -24,6 +24,7 @@ from sqlalchemy.types import Enum, TypeDecorator, TypeEngine
 
 from howdah.errors import Misconfigured
 from howdah.query import Sort
+from howdah.search import FullTextColumn
 from howdah.statements.scope import Held, Scope, Within
 
 __all__ = (
@@ -57,6 +58,9 @@ class Layout:
     fields: Mapping[str, Column[Any]]
     """All columns, by the name of the model's attribute; values are given by it."""
     search: tuple[Column[Any], ...] = ()
+    """The texts that a search looks into, where it is for a part of one."""
+    full_text: FullTextColumn | None = None
+    """What a search looks into, where it is for words."""
     soft_delete: Column[Any] | None = None
     filters: Mapping[str, "Target"] = field(default_factory=dict)
     """What filters reach, by their names."""
