@@ -1,7 +1,7 @@
 """Which actions a resource has, and who may call them.
 
-An action has a name and belongs to groups: what is said of `create` holds for batches of
-new rows as well, so that nobody shuts a door and leaves the window open.
+An action has a name and belongs to groups: what is said of `create` holds for batches
+of new rows as well, so that nobody shuts a door and leaves the window open.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

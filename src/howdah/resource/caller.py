@@ -75,9 +75,7 @@ class Caller:
             for name in _HOOKS
         }
 
-    def _hooked(
-        self, store: Store, given: Mapping[str, Any], *, writes: bool
-    ) -> Store:
+    def _hooked(self, store: Store, given: Mapping[str, Any], *, writes: bool) -> Store:
         hooks = self._hooks()
         if not any(hooks.values()):
             return store

@@ -77,7 +77,7 @@ class Declaration:
     body: ClassVar[int] = 16 * 1024 * 1024
     """Most bytes of a request's body."""
 
-    def scope(self, *_given: Any, **_named: Any) -> Any:
+    def scope(self, *args: Any, **kwargs: Any) -> Any:
         """Return the condition of the rows that there are for who calls.
 
         Declared with FastAPI's dependencies as parameters, `async` or not:
@@ -85,13 +85,13 @@ class Declaration:
         rows are `sqlalchemy.true()`, none are `sqlalchemy.false()`.
         """
 
-    def before_write(self, _change: Any, *_given: Any, **_named: Any) -> Any:
+    def before_write(self, change: Any, *args: Any, **kwargs: Any) -> Any:
         """Look at a `Change` before it is made: raise, or return another one.
 
         Declared with FastAPI's dependencies behind the change, `async` or not.
         """
 
-    def after_write(self, _change: Any, *_given: Any, **_named: Any) -> Any:
+    def after_write(self, change: Any, *args: Any, **kwargs: Any) -> Any:
         """Learn of a `Change` that is stored for good.
 
         What it raises is logged, and does not change the answer.

@@ -136,7 +136,9 @@ class HookedStore:
         asked = Change(action="restore", keys=(key,))
         return await self._row(asked, lambda _: self._store.restore(key, match=match))
 
-    async def _row(self, asked: Change, write: Callable[[Change], Awaitable[Row]]) -> Row:
+    async def _row(
+        self, asked: Change, write: Callable[[Change], Awaitable[Row]]
+    ) -> Row:
         change = await self._asked(asked)
         row = await write(change)
         keys = change.keys or (() if row.key is None else (row.key,))
@@ -176,7 +178,7 @@ class HookedStore:
         # clients write them again.
         try:
             await self._after(change)
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, the rows are stored
             _log.exception(
                 "after_write failed behind a %s, which stays",
                 change.action,

@@ -38,7 +38,7 @@ def _answers(new: APIRoute, own: BaseRoute) -> bool:
     return (
         isinstance(own, APIRoute)
         and _form(new.path) == _form(own.path)
-        and own.methods <= new.methods
+        and (own.methods or set()) <= (new.methods or set())
     )
 
 
