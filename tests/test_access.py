@@ -523,3 +523,22 @@ async def test_fixed_paths_are_not_taken_for_keys(db):
 
     assert found == ["special", "special"]
     assert_problem(missing, 404, "not_found")
+
+
+async def test_hooks_are_told_of_rows_that_are_put(serve):
+    told = []
+
+    class Put(Resource[Category]):
+        create_schema = CategoryCreate
+        update_schema = CategoryUpdate
+        read_schema = CategoryRead
+        upsert = ("name",)
+
+        def after_write(self, change):
+            told.append((change.action, change.keys, len(change.rows)))
+
+    async with serve(Put) as client:
+        await client.put("/it/", json={"name": "a"})
+        await client.put("/it/batch", json=[{"name": "a"}, {"name": "b"}])
+
+    assert told == [("upsert", (1,), 1), ("upsert_many", (), 2)]

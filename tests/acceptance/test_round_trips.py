@@ -1,7 +1,7 @@
 """One request of a resource is one round trip, counted on the wire."""
 
 import pytest
-from catalogue import NOTEBOOK, Items, client_of
+from catalogue import NOTEBOOK, Categories, Items, client_of
 from relay import relaying
 from shop import create_shop, make_shop
 
@@ -21,6 +21,11 @@ async def relay(database_url):
 class Queried(Items):
     filters = ("name", "price", "category__name")
     sort = ("price", "tax")
+    include = {"category": Categories}  # noqa: RUF012 - a declaration
+
+
+class Named(Categories):
+    upsert = ("name",)
 
 
 @pytest.fixture
@@ -28,6 +33,7 @@ async def shop(relay):
     async with Database(relay.url, pool=Pool(size=2)) as db:
         shop = make_shop(db)
         shop.include_router(Queried(db).router(prefix="/queried"))
+        shop.include_router(Named(db).router(prefix="/named"))
         yield shop
 
 
@@ -50,6 +56,13 @@ def changes(count):
 
 FILTERS = "price__gt=1&name__contains=Item&price__in=1500000&price__in=5"
 ASKED = f"{FILTERS}&sort=-price,tax&limit=3&count=exact"
+BODY = {
+    "price__in": [1500000, *range(5000)],
+    "sort": ["-price"],
+    "q": "Item",
+    "include": ["category"],
+    "count": "exact",
+}
 
 
 @pytest.mark.parametrize(
@@ -69,6 +82,10 @@ ASKED = f"{FILTERS}&sort=-price,tax&limit=3&count=exact"
         pytest.param("PATCH", "/items/batch", changes(11), 404, id="change of a miss"),
         pytest.param("DELETE", "/items/batch", [1, 2, 3], 204, id="soft deletes"),
         pytest.param("DELETE", "/items/batch", [1, 99], 404, id="deletes of a miss"),
+        pytest.param("PUT", "/named/", {"name": "x"}, 200, id="upsert"),
+        pytest.param(
+            "PUT", "/named/batch", [{"name": "x"}, {"name": "y"}], 200, id="upserts"
+        ),
         pytest.param("GET", "/items/999", None, 404, id="miss"),
         pytest.param("HEAD", "/items/1", None, 200, id="head"),
         pytest.param("GET", f"/queried/?{ASKED}", None, 200, id="query"),
@@ -76,6 +93,10 @@ ASKED = f"{FILTERS}&sort=-price,tax&limit=3&count=exact"
         pytest.param(
             "GET", f"/queried/search?q=Item&{ASKED}", None, 200, id="search and query"
         ),
+        pytest.param("GET", "/queried/?include=category", None, 200, id="include"),
+        pytest.param("GET", "/queried/1?include=category", None, 200, id="include one"),
+        pytest.param("GET", "/queried/?fields=name", None, 200, id="fields"),
+        pytest.param("POST", "/queried/search", BODY, 200, id="search by body"),
         pytest.param("POST", "/items/1/restore", None, 200, id="restore"),
         pytest.param("POST", "/items/999/restore", None, 404, id="restore of a miss"),
     ],
@@ -147,6 +168,8 @@ async def test_a_version_that_is_known_is_one_round_trip(client, relay):
 
 async def test_ten_thousand_rows_are_one_round_trip(client, relay):
     most = 10_000
+    names = [{"name": f"{number}"} for number in range(most)]
+    await client.put("/named/batch", json=names[:1])
     made = (await client.post("/items/batch", json=rows(most))).json()
     keys = [row["id"] for row in made]
     change = [{"id": key, "price": 5} for key in keys]
@@ -155,8 +178,9 @@ async def test_ten_thousand_rows_are_one_round_trip(client, relay):
         ("PATCH", "/items/batch", change, 200),
         ("DELETE", "/items/batch", keys, 204),
         ("DELETE", "/items/batch?hard_delete=true", keys, 204),
+        ("PUT", "/named/batch", names, 200),
     ]
-    for method, path, body, _ in calls[1:]:
+    for method, path, body, _ in calls[1:4]:
         await client.request(method, path, json=body[-1:])
     again = (await client.post("/items/batch", json=rows(most))).json()
     keys[:] = [row["id"] for row in again]

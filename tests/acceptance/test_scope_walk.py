@@ -102,9 +102,11 @@ class Notes(Resource[Note]):
     update_schema = NoteUpdate
     read_schema = NoteRead
     search = ("title", "text")
-    filters = ("title", "text")
+    filters = ("title", "text", "folder__name")
     sort = ("title",)
     soft_delete = "is_active"
+    upsert = ("title",)
+    include = {"folder": Folders}  # noqa: RUF012 - as people write it
 
     async def scope(self, user: CurrentUser):
         return Note.owner_id == user
@@ -114,6 +116,7 @@ class Lasting(Notes):
     """The same, with versions that have to be named."""
 
     require_match = True
+    upsert = ()
 
 
 @pytest.fixture
@@ -349,6 +352,36 @@ async def test_a_cursor_of_somebody_else_leads_to_own_rows_only(client, anns):
     beyond = await client.get(path, headers=BOB)
 
     assert [row["title"] for row in beyond.json()] == ["Bob"]
+
+
+async def test_related_rows_of_others_are_neither_embedded_nor_found(client, anns):
+    note = {"title": "Bob", "folder_id": 1}
+    mine = (await client.post("/notes/", json=note, headers=BOB)).json()
+
+    for path, expected in (
+        ("/notes/?include=folder", [{**mine, "folder": None}]),
+        (f"/notes/{mine['id']}?include=folder", {**mine, "folder": None}),
+        ("/notes/?folder__name=f", []),
+        ("/notes/?folder__name__ne=x", []),
+        ("/notes/count?folder__name=f", {"total": 0}),
+    ):
+        assert (await client.get(path, headers=BOB)).json() == expected
+    own = (await client.get("/notes/1?include=folder", headers=ANN)).json()
+    assert own["folder"] == {"id": 1, "name": "f"}
+    found = (await client.get("/notes/?folder__name=f", headers=ANN)).json()
+    assert [row["id"] for row in found] == [1, 2]
+
+
+async def test_rows_are_put_by_their_owner(client, anns):
+    put = await client.put("/notes/", json={"title": "Ann 1", "text": "x"}, headers=ANN)
+    new = await client.put("/notes/", json={"title": "Ann 9"}, headers=ANN)
+    many = [{"title": "Ann 1", "text": "y"}, {"title": "Ann 10"}]
+    both = await client.put("/notes/batch", json=many, headers=ANN)
+
+    assert (put.status_code, put.json()["text"]) == (200, "x")
+    assert (new.status_code, both.status_code) == (201, 200)
+    seen = (await client.get("/notes/count", headers=BOB)).json()
+    assert seen == {"total": 0}
 
 
 async def test_rows_are_not_lost_while_both_write(client, db):

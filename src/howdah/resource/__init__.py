@@ -1,16 +1,20 @@
 """A model behind HTTP: declared as attributes, served as plain FastAPI routes.
 
     declaration.py  the class attributes -> what the floors below understand
+    relations.py    what `include` says of related rows
     given.py        the schemas, given or derived, and what they may not name
     rows.py         one method an action, over a Store; each may be overridden alone
     access.py       which actions there are, and who may call them
     caller.py       scope and hooks, solved by FastAPI for who calls
     hooks.py        what happens before and after each write
-    wire.py         parameters, conditions and bodies in; answers and headers out
+    asked.py        what a request asks, from its address or its body
+    wire.py         conditions in; answers and headers out
+    answers.py      what OpenAPI says of answers: all of a row, or some of it
     action.py       one route: its path, what it takes, what OpenAPI says of it
     reading.py      the routes that read
     writing.py      the routes that write
     batches.py      the routes that change and delete many rows
+    upserting.py    the routes that create rows or change known ones
     actions.py      which routes there are, in their order
     placing.py      what stands before them on their router
 
@@ -22,12 +26,13 @@ from typing import Any, ClassVar, TypeVar
 from fastapi import APIRouter
 
 from howdah.resource.actions import actions
+from howdah.resource.declaration import Embed
 from howdah.resource.hooks import Change
 from howdah.resource.placing import give_way
 from howdah.resource.rows import Rows
 from howdah.route import StrictRoute
 
-__all__ = ("Change", "Resource", "ResourceRoute")
+__all__ = ("Change", "Embed", "Resource", "ResourceRoute")
 
 M = TypeVar("M")
 

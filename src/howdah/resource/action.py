@@ -43,12 +43,13 @@ class Action:
         asked = permissions(type(self.resource), self.name)
         if asked or self._is_personal:
             statuses = (*statuses, 401, 403)
+        responses = self.route.pop("responses", {})
         place = _snake_path(router.prefix) or self.resource.plural
         router.add_api_route(
             endpoint=self._signed(),
             operation_id=f"{place}_{self.name}",
             summary=self._summary(),
-            responses=problems.responses(*statuses, 422, 503),
+            responses={**problems.responses(*statuses, 422, 503), **responses},
             dependencies=asked,
             **self.route,
         )
@@ -87,7 +88,16 @@ class Action:
 
 
 _SEVERAL = frozenset(
-    {"count", "create_many", "delete_many", "list", "search", "update_many"}
+    {
+        "count",
+        "create_many",
+        "delete_many",
+        "list",
+        "put_many",
+        "query",
+        "search",
+        "update_many",
+    }
 )
 
 

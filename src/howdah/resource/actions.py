@@ -9,9 +9,11 @@ from howdah.resource.reading import (
     count_action,
     get_action,
     list_action,
+    query_action,
     search_action,
 )
 from howdah.resource.rows import Rows
+from howdah.resource.upserting import put_action, put_many_action
 from howdah.resource.writing import (
     create_action,
     create_many_action,
@@ -33,9 +35,11 @@ def _all(resource: Rows[Any]) -> list[Action]:
         create_action(resource),
         list_action(resource),
         *([search_action(resource)] if resource.search else []),
+        query_action(resource),
         count_action(resource),
         create_many_action(resource),
         *_batches(resource),
+        *([put_action(resource), put_many_action(resource)] if resource.upsert else []),
         get_action(resource),
         update_action(resource, "PUT"),
         update_action(resource, "PATCH"),

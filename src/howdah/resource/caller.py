@@ -5,7 +5,8 @@ so overrides, security schemes and caches are FastAPI's own.
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property
 from typing import Annotated, Any
 
 from fastapi import Depends
@@ -26,31 +27,32 @@ class Caller:
     """Makes of a resource's store the store of who calls."""
 
     def __init__(
-        self, resource: Declaration, keys: tuple[str, ...], related: Mapping[str, Any]
+        self,
+        resource: Declaration,
+        keys: tuple[str, ...],
+        related: Callable[[], Mapping[str, Any]],
     ) -> None:
         self._resource = resource
         self._keys = keys
         self._related = related
 
-    @property
+    @cached_property
     def is_known(self) -> bool:
         """Whether anything depends on who calls at all."""
-        hooks = any(is_declared(self._resource, name) for name in _HOOKS)
-        return hooks or bool(dict(self._scopes()))
+        return bool(self._scopes or self._hooks)
 
     def dependency(self, *, writes: bool) -> Callable[..., Awaitable[Any]]:
         """Return what FastAPI solves to a function from a store to the caller's.
 
         For what only reads, the hooks' parameters are not asked for.
         """
-        methods = {f"scope_{name}": method for name, method in self._scopes()}
-        if writes:
-            methods |= {n: m for n, m in self._hooks().items() if m is not None}
+        scopes = {f"scope_{name}": method for name, method in self._scopes.items()}
+        methods = {**scopes, **(self._hooks if writes else {})}
 
         async def limits(**given: Any) -> Callable[[Store], Store]:
             conditions = {
                 name: _condition(await _called(method, given[f"scope_{name}"]), method)
-                for name, method in self._scopes()
+                for name, method in self._scopes.items()
             }
             return lambda store: self._hooked(
                 _within(store, conditions), given, writes=writes
@@ -61,36 +63,39 @@ class Caller:
         )
         return limits
 
-    def _scopes(self) -> Iterator[tuple[str, Method]]:
-        """Yield the methods that say which rows there are, by relation."""
-        for name, resource in (("", self._resource), *self._related.items()):
-            if is_declared(resource, "scope"):
-                yield name, resource.scope
-
-    def _hooks(self) -> Mapping[str, Method | None]:
+    @cached_property
+    def _scopes(self) -> Mapping[str, Method]:
+        """The methods that say which rows there are: the resource's, the relations'."""
+        resources = {"": self._resource, **self._related()}
         return {
-            name: getattr(self._resource, name)
-            if is_declared(self._resource, name)
-            else None
-            for name in _HOOKS
+            name: resource.scope
+            for name, resource in resources.items()
+            if is_declared(type(resource), "scope")
         }
 
+    @cached_property
+    def _hooks(self) -> Mapping[str, Method]:
+        cls = type(self._resource)
+        declared = [name for name in _HOOKS if is_declared(cls, name)]
+        return {name: getattr(self._resource, name) for name in declared}
+
     def _hooked(self, store: Store, given: Mapping[str, Any], *, writes: bool) -> Store:
-        hooks = self._hooks()
-        if not any(hooks.values()):
+        if not self._hooks:
             return store
         if not writes:
             return HookedStore(store, self._keys, before=_refuse, after=_pass)
-        before, after = (_hook(hooks[name], given.get(name, {})) for name in _HOOKS)
+        before, after = (
+            _hook(self._hooks.get(name), given.get(name, {})) for name in _HOOKS
+        )
         return HookedStore(store, self._keys, before=before, after=after)
 
 
 _HOOKS = ("before_write", "after_write")
 
 
-def is_declared(resource: Declaration, name: str) -> bool:
+def is_declared(cls: type[Declaration], name: str) -> bool:
     """Say whether a resource has a method of its own."""
-    return getattr(type(resource), name) is not getattr(Declaration, name)
+    return getattr(cls, name) is not getattr(Declaration, name)
 
 
 def _within(store: Store, conditions: Mapping[str, ColumnElement[bool]]) -> Store:

@@ -3,7 +3,8 @@
 What a declaration lacks or gets wrong is said here, when the app starts.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, cast
 
@@ -18,6 +19,7 @@ from howdah.models import (
     mapped_columns,
     python_type,
     relationships,
+    unique_where,
 )
 from howdah.query import Field, Language
 from howdah.resource.given import (
@@ -32,7 +34,23 @@ from howdah.search import FullText, FullTextColumn, full_text_column
 from howdah.settings import PageLimits
 from howdah.statements import Layout, Target
 
-__all__ = ("Declaration", "read_language", "read_layout")
+__all__ = ("Declaration", "Embed", "read_language", "read_layout", "schema_layout")
+
+
+@dataclass(frozen=True)
+class Embed:
+    """A relation whose rows may stand inside of those that they belong to.
+
+    `Embed(Tags, limit=20, sort=("name",))`; a resource that stands further down, or
+    the class itself, is given by a function: `Embed(lambda: Tags)`.
+    """
+
+    shown: type[Any] | Callable[[], type[Any]]
+    """The resource of the related rows, or a schema for them."""
+    limit: int = 100
+    """Most rows of one parent, where the relation leads to many."""
+    sort: tuple[str, ...] = ()
+    """Their order, as `("-price", "name")`; the primary key breaks ties."""
 
 
 class Declaration:
@@ -59,8 +77,12 @@ class Declaration:
     """Fields to filter by, as `price` or, over a relation, `category__name`."""
     sort: ClassVar[tuple[str, ...]] = ()
     """Fields to sort by; the primary key always breaks ties."""
+    include: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Relations that `include=` embeds: a resource, a schema or an `Embed` by name."""
     envelope: ClassVar[bool] = False
     """Answer lists as `{"items", "total", "skip", "limit"}` instead of bare."""
+    upsert: ClassVar[tuple[str, ...]] = ()
+    """Fields, unique together, by which `PUT /` tells new rows from known ones."""
     require_match: ClassVar[bool] = False
     """Refuse changes that do not say by If-Match which version they are meant for."""
     read_only: ClassVar[bool] = False
@@ -72,6 +94,8 @@ class Declaration:
     dependencies: ClassVar[Mapping[str, Sequence[Depends]]] = MappingProxyType({})
     """What FastAPI asks first, by action or group: `{"write": [Depends(admin)]}`."""
     page: ClassVar[PageLimits] = PageLimits()
+    longest_list: ClassVar[int] = 10_000
+    """Most values of a list in the body of a search; an address takes 100."""
     batch: ClassVar[int] = 10_000
     """Most rows of one batch."""
     body: ClassVar[int] = 16 * 1024 * 1024
@@ -113,10 +137,7 @@ def read_layout(cls: type[Declaration]) -> Layout:
     for schema in (cls.create_schema, cls.update_schema):
         _columns(cls, schema.__name__, schema.model_fields, fields)
         refuse_owned(cls, schema, fields)
-    names = {
-        info.serialization_alias or name: name
-        for name, info in cls.read_schema.model_fields.items()
-    }
+    names = _names(cls.read_schema)
     found = _columns(cls, cls.read_schema.__name__, names.values(), fields)
     full_text = _full_text(cls)
     for where, named in (
@@ -125,6 +146,7 @@ def read_layout(cls: type[Declaration]) -> Layout:
         ("sort", cls.sort),
     ):
         refuse_secrets(cls, where, named, fields)
+    _check_upsert(cls, fields)
     mark = (cls.soft_delete,) if cls.soft_delete else ()
     return Layout(
         table=cls.model.__table__,
@@ -137,6 +159,30 @@ def read_layout(cls: type[Declaration]) -> Layout:
         schema=cls.read_schema,
         kept=kept_answers(cls.model.__table__.metadata),
     )
+
+
+def schema_layout(
+    cls: type[Declaration], schema: type[BaseModel], model: type[Any]
+) -> Layout:
+    """Return what a schema alone shows of a related model, or raise Misconfigured."""
+    fields = mapped_columns(model)
+    names = _names(schema)
+    unknown = [name for name in names.values() if name not in fields]
+    if unknown:
+        raise Misconfigured(
+            f"{cls.__name__}: {schema.__name__} names {', '.join(unknown)}, which "
+            f"{model.__name__} has not; it has {', '.join(fields)}"
+        )
+    refuse_secrets(cls, schema.__name__, names.values(), fields)
+    columns = {shown: fields[name] for shown, name in names.items()}
+    table = model.__table__
+    return Layout(table=table, columns=columns, fields=fields, schema=schema)
+
+
+def _names(schema: type[BaseModel]) -> dict[str, str]:
+    """Return the names of a schema's fields by the names that they have in JSON."""
+    fields = schema.model_fields.items()
+    return {info.serialization_alias or name: name for name, info in fields}
 
 
 def read_language(cls: type[Declaration], layout: Layout) -> Language:
@@ -157,7 +203,30 @@ def read_language(cls: type[Declaration], layout: Layout) -> Language:
         ],
         sort=cls.sort,
         soft_delete=cls.soft_delete is not None,
+        fields=tuple(layout.columns),
+        include=tuple(layout.embeds),
+        longest_json_list=cls.longest_list,
     )
+
+
+def _check_upsert(cls: type[Declaration], fields: Mapping[str, Column[Any]]) -> None:
+    """Raise Misconfigured for fields by which nobody could tell a row."""
+    if not cls.upsert:
+        return
+    unique_where(cls.model.__table__, _columns(cls, "upsert", cls.upsert, fields))
+    lacking = [
+        name for name in cls.upsert if name not in cls.create_schema.model_fields
+    ]
+    if lacking:
+        raise Misconfigured(
+            f"{cls.__name__}: upsert names {', '.join(lacking)}, which "
+            f"{cls.create_schema.__name__} lacks; rows are known by what is sent"
+        )
+    if cls.require_match:
+        raise Misconfigured(
+            f"{cls.__name__} has both upsert and require_match, but who puts a row "
+            "cannot name its version; drop one of them"
+        )
 
 
 def _parts(search: tuple[str, ...] | FullText) -> tuple[str, ...]:

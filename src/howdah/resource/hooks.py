@@ -7,7 +7,7 @@ has, this has to have.
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar
 
@@ -135,6 +135,34 @@ class HookedStore:
         """Take back the mark of deletion."""
         asked = Change(action="restore", keys=(key,))
         return await self._row(asked, lambda _: self._store.restore(key, match=match))
+
+    async def upsert(
+        self, values: Values, *, on: Sequence[str], changing: Collection[str]
+    ) -> Row:
+        """Insert a row, or change the known one."""
+        asked = Change(action="upsert", values=(values,))
+        return await self._row(
+            asked,
+            lambda change: self._store.upsert(
+                change.values[0], on=on, changing=changing
+            ),
+        )
+
+    async def upsert_many(
+        self,
+        rows: Sequence[Values],
+        *,
+        on: Sequence[str],
+        changing: Sequence[Collection[str]],
+    ) -> bytes:
+        """Insert rows, or change the known ones; all of them or none."""
+        asked = Change(action="upsert_many", values=tuple(rows))
+        return await self._rows(
+            asked,
+            lambda change: self._store.upsert_many(
+                change.values, on=on, changing=changing
+            ),
+        )
 
     async def _row(
         self, asked: Change, write: Callable[[Change], Awaitable[Row]]

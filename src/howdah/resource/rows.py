@@ -16,15 +16,16 @@ from pydantic import BaseModel
 from sqlalchemy import Column
 
 from howdah.database import Database
-from howdah.errors import Misconfigured
+from howdah.errors import FieldError, Invalid, Misconfigured
 from howdah.fast import FastStore
 from howdah.memory import MemoryDatabase, MemoryStore
 from howdah.paging import Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
 from howdah.resource.access import refuse_unknown
-from howdah.resource.caller import Caller
+from howdah.resource.caller import Caller, is_declared
 from howdah.resource.declaration import Declaration, read_language, read_layout
 from howdah.resource.given import sent
+from howdah.resource.relations import related_resources, with_embeds
 from howdah.statements import Layout
 from howdah.store import Match, Once, Row, Store
 
@@ -39,23 +40,33 @@ class Rows(Declaration, Generic[M]):
     def __init__(
         self, db: Database | MemoryDatabase, *, store: Store | None = None
     ) -> None:
-        layout = read_layout(type(self))
+        layout = with_embeds(type(self), read_layout(type(self)))
         self.db = db
         self.name: str = self.model.__name__
         self.plural: str = layout.table.name
+        self.embeds = layout.embeds
         self.fields = layout.fields
         self.keys = _key_fields(layout)
         self.language = read_language(type(self), layout)
         self._store = store or _store(db, layout, self.name)
         self._callers: ContextVar[Store | None] = ContextVar("caller", default=None)
         self._mine: Store | None = None
-        self.caller = Caller(self, tuple(self.keys), {})
+        self.caller = Caller(self, tuple(self.keys), self._related)
         self.keeps_answers = layout.kept is not None
         _check_overrides(type(self))
         refuse_unknown(type(self))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name})"
+
+    def _related(self) -> Mapping[str, "Rows[Any]"]:
+        """Return the resources of the relations that may be embedded."""
+        related = related_resources(type(self))
+        return {
+            name: cls(self.db)
+            for name, cls in related.items()
+            if issubclass(cls, Rows) and is_declared(cls, "scope")
+        }
 
     @property
     def store(self) -> Store:
@@ -120,6 +131,45 @@ class Rows(Declaration, Generic[M]):
         """Insert all rows or none; return their JSON in the order given."""
         given = [sent(row, self.fields) for row in rows]
         return await self.store.create_many(given, once=once)
+
+    async def put(self, values: BaseModel) -> Row:
+        """Insert a row, or change the one known by the fields of `upsert`."""
+        self._refuse_unknowable([values])
+        return await self.store.upsert(
+            sent(values, self.fields), on=self.upsert, changing=self._changing(values)
+        )
+
+    async def put_many(self, rows: Sequence[BaseModel]) -> bytes:
+        """Insert each row or change the known one, all or none; return them as JSON."""
+        self._refuse_unknowable(rows, numbered=True)
+        return await self.store.upsert_many(
+            [sent(row, self.fields) for row in rows],
+            on=self.upsert,
+            changing=[self._changing(row) for row in rows],
+        )
+
+    def _changing(self, values: BaseModel) -> frozenset[str]:
+        """Return the fields in which what is put changes a known row."""
+        free = self.update_schema.model_fields.keys() - {*self.upsert, *self.keys}
+        return frozenset(free & values.model_fields_set)
+
+    def _refuse_unknowable(
+        self, rows: Sequence[BaseModel], *, numbered: bool = False
+    ) -> None:
+        """Raise Invalid for rows without a value by which they could be known."""
+        lacking = tuple(
+            FieldError(
+                field=name,
+                index=index if numbered else None,
+                code=Invalid.code,
+                message="has to be given, since the row is known by it",
+            )
+            for index, row in enumerate(rows)
+            for name in self.upsert
+            if getattr(row, name) is None
+        )
+        if lacking:
+            raise Invalid(errors=lacking)
 
     async def update(self, key: Any, values: BaseModel, *, match: Match = None) -> Row:
         """Change the fields that were sent, and no others; see Store.update."""

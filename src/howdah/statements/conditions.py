@@ -8,8 +8,6 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Double,
-    Float,
-    Numeric,
     Text,
     cast,
     func,
@@ -19,12 +17,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlalchemy.orm import aliased
-from sqlalchemy.types import TypeEngine
 
 from howdah.query import Filter, Query
 from howdah.search import FullTextColumn
 from howdah.statements.layout import Layout, Target, active
-from howdah.statements.places import NAMED, Places
+from howdah.statements.places import NAMED, Places, compared_as
 from howdah.statements.scope import Within
 
 __all__ = ("conditions", "filter_name", "filter_values", "rank")
@@ -141,7 +138,7 @@ def _compared(compare: Callable[[Any, Any], Any]) -> _Condition:
     def condition(
         column: Column[Any], _value: object, name: str, places: Places
     ) -> Any:
-        return compare(column, places.one(name, _wide(column.type)))
+        return compare(column, places.one(name, compared_as(column.type)))
 
     return condition
 
@@ -159,28 +156,18 @@ def _is_null(column: Column[Any], value: object, _name: str, _places: Places) ->
 
 
 def _in(column: Column[Any], _value: object, name: str, places: Places) -> Any:
-    return places.among(column, name, _wide(column.type))
+    return places.among(column, name, compared_as(column.type))
 
 
 def _not_in(column: Column[Any], _value: object, name: str, places: Places) -> Any:
-    return places.outside(column, name, _wide(column.type))
+    return places.outside(column, name, compared_as(column.type))
 
 
 def _between(column: Column[Any], _value: object, name: str, places: Places) -> Any:
     low, high = (
-        places.one(f"{name}_{end}", _wide(column.type)) for end in ("low", "high")
+        places.one(f"{name}_{end}", compared_as(column.type)) for end in ("low", "high")
     )
     return column.between(low, high)
-
-
-def _wide(type_: TypeEngine[Any]) -> TypeEngine[Any]:
-    """Return a type that holds what the column's does, and more digits.
-
-    Parameters are cast to their type. To NUMERIC(12, 2) that would round 1.005, and so
-    find rows of 1.01.
-    """
-    exact = isinstance(type_, Numeric) and not isinstance(type_, Float)
-    return Numeric() if exact else type_
 
 
 _CONDITIONS: Mapping[str, _Condition] = {

@@ -114,13 +114,11 @@ def _is_related(
     related = relation.of_type(aliased(relation.property.mapper.class_, source))
     there = related.any() if relation.property.uselist else related.has()
     inner = there.element.element
-    # The ORM's annotated copy of a subquery is equal to it, and not the same.
-    between = [e for e in inner.get_final_froms() if e not in (source, parent)]
-    if not between:
-        condition: ColumnElement[bool] = inner.whereclause
+    condition: ColumnElement[bool] = inner.whereclause
+    if relation.property.secondary is None:
         return condition
-    # A row that is related twice is one row still, as in a session.
-    linked = exists().select_from(*between).where(inner.whereclause)
+    # A row that is linked twice is one related row still.
+    linked = exists().select_from(*inner.get_final_froms()).where(condition)
     return linked.correlate(parent, source)
 
 

@@ -10,11 +10,12 @@ from itertools import groupby
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, false, or_, true, tuple_
+from sqlalchemy.types import TypeEngine
 
 from howdah.query import Query
 from howdah.statements.conditions import rank
 from howdah.statements.layout import Layout
-from howdah.statements.places import NAMED, Places
+from howdah.statements.places import NAMED, Places, compared_as
 
 __all__ = (
     "Part",
@@ -262,7 +263,7 @@ def _here(
     parts: Sequence[Part], position: Sequence[object], places: Places
 ) -> list[Any]:
     return [
-        None if value is None else places.one(position_name(number), part.column.type)
+        None if value is None else places.one(position_name(number), _type(part))
         for number, (part, value) in enumerate(zip(parts, position, strict=True))
     ]
 
@@ -275,6 +276,10 @@ def _groups(parts: Sequence[Part]) -> list[list[int]]:
         return (part.descending, number if part.nullable else None)
 
     return [list(group) for _, group in groupby(range(len(parts)), alike)]
+
+
+def _type(part: Part) -> TypeEngine[Any]:
+    return compared_as(part.column.type)
 
 
 def order_columns(layout: Layout, query: Query) -> list[Any]:
