@@ -3,13 +3,14 @@
 import asyncio
 import enum
 from contextlib import asynccontextmanager
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 from catalogue import (
     NOTEBOOK,
     Categories,
+    Item,
     Items,
     assert_problem,
     client_of,
@@ -17,12 +18,13 @@ from catalogue import (
 )
 from fastapi import FastAPI
 from pydantic import BaseModel
-from sqlalchemy import ARRAY, CHAR, MetaData, SmallInteger, String, text
+from sqlalchemy import ARRAY, CHAR, MetaData, SmallInteger, String, and_, literal, text
 from sqlalchemy.dialects.postgresql import INET, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 from howdah import Database, Misconfigured, Resource, connect
+from howdah.memory import MemoryDatabase
 from howdah.models import idempotency_table, kept_answers
 from howdah.settings import Pool
 from howdah.store import Once, Replayed
@@ -389,6 +391,23 @@ async def serving(db, resource):
         yield client
 
 
+async def test_a_key_belongs_to_a_caller_whatever_the_time_is(client, db):
+    once, store = Once(key="k", fingerprint=b"f"), Items(db).store
+
+    def caller(owner):
+        now = datetime.now(UTC) + timedelta(days=1)
+        # What is true of every item, and yet says who asks.
+        return store.within(and_(Item.created_at < now, literal(owner) == owner))
+
+    created = await caller("ann").create(dict(NOTEBOOK), once=once)
+    with pytest.raises(Replayed) as again:
+        await caller("ann").create(dict(NOTEBOOK), once=once)
+    other = await caller("bob").create(dict(NOTEBOOK), once=once)
+
+    assert again.value.row == created
+    assert (created.key, other.key) == (1, 2)
+
+
 class Base(DeclarativeBase):
     metadata = MetaData()
 
@@ -524,6 +543,21 @@ async def test_a_row_that_sends_nothing_is_created_once(db, kept):
     assert first.json() == {"id": 1, "text": "nothing"}
     same(first, again)
     assert batch.json() == [{"id": number, "text": "nothing"} for number in (2, 3)]
+
+
+async def test_in_memory_an_answer_is_known_for_a_day_as_well(kept):
+    now = [datetime(2026, 1, 1, tzinfo=UTC)]
+    store = Notes(MemoryDatabase(now=lambda: now[0])).store
+    once = Once(key="k", fingerprint=b"f")
+
+    await store.create({"text": "a"}, once=once)
+    now[0] += timedelta(hours=23, minutes=59)
+    with pytest.raises(Replayed):
+        await store.create({"text": "a"}, once=once)
+    now[0] += timedelta(minutes=1)
+    anew = await store.create({"text": "a"}, once=once)
+
+    assert anew.key == 2
 
 
 async def test_a_text_that_is_too_long_is_refused(db, kept):
