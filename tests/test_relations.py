@@ -2,11 +2,11 @@
 
 import asyncio
 from datetime import datetime
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import pytest
 from catalogue import assert_problem, client_of
-from fastapi import FastAPI
+from fastapi import FastAPI, Header
 from pydantic import BaseModel
 from sqlalchemy import Column, DateTime, ForeignKey, MetaData, Table, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -68,6 +68,15 @@ class Posts(Resource[Post]):
     relations = ("tags",)
 
 
+class Owned(Posts):
+    def scope(self, owner: Annotated[str, Header()]):
+        return Post.title == owner
+
+
+class Shown(Posts):
+    read_only = True
+
+
 class TagRow(BaseModel):
     id: int
 
@@ -86,6 +95,8 @@ async def client(request, db):
     app = FastAPI()
     problems.install(app)
     app.include_router(Posts(database).router(prefix="/posts"))
+    app.include_router(Owned(database).router(prefix="/owned"))
+    app.include_router(Shown(database).router(prefix="/shown"))
     app.include_router(Tags(database).router(prefix="/tags"))
     async with client_of(app) as client:
         for title in "ab":
@@ -163,6 +174,30 @@ async def test_a_row_that_is_not_there_has_no_relations(client, method):
     for number in (2, 9, 2**40):
         response = await client.request(method, f"/posts/{number}/tags", json=body)
         assert_problem(response, 404, "not_found")
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST", "DELETE"])
+async def test_relations_of_a_row_beyond_the_scope_are_not_there(client, method):
+    await client.put("/posts/1/tags", json=[1])
+    body = None if method == "GET" else [1, 2]
+
+    for owner, status in (("b", 404), ("a", 200 if body is None else 204)):
+        response = await client.request(
+            method, "/owned/1/tags", json=body, headers={"owner": owner}
+        )
+        assert response.status_code == status
+        if status == 404:
+            assert await ids(client) == [1]
+
+
+async def test_a_resource_to_be_read_changes_no_relations(client):
+    statuses = [
+        (await client.request(method, "/shown/1/tags", json=[1])).status_code
+        for method in ("PUT", "POST", "DELETE")
+    ]
+
+    assert statuses == [405] * 3
+    assert (await client.get("/shown/1/tags")).json() == []
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
