@@ -3,6 +3,7 @@
     declaration.py  the class attributes -> what the floors below understand
     relations.py    what `include` says of related rows
     given.py        the schemas, given or derived, and what they may not name
+    advice.py       what is asked without an index
     rows.py         one method an action, over a Store; each may be overridden alone
     asked.py        what a request asks, from its address or its body
     wire.py         conditions in; answers and headers out

@@ -16,6 +16,7 @@ from howdah.fast import FastStore
 from howdah.memory import MemoryDatabase, MemoryStore
 from howdah.paging import Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
+from howdah.resource.advice import advise
 from howdah.resource.declaration import Declaration, read_language, read_layout
 from howdah.resource.given import sent
 from howdah.resource.relations import with_embeds
@@ -44,6 +45,8 @@ class Rows(Declaration, Generic[M]):
         self.store = store or _store(db, layout, self.name)
         self.keeps_answers = layout.kept is not None
         _check_overrides(type(self))
+        if isinstance(db, Database) and db.settings.howdah_dev:
+            advise(type(self), layout)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name})"
