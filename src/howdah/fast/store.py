@@ -299,8 +299,11 @@ class FastStore:
         asked = once_values(self._layout, once)
         try:
             given = {**asked, **batch.arrays}
-            new = self._new(batch)
-            found = await self._write_many(plan, given, new, again=True)
+            found = await (
+                self._write_many(plan, given, self._new(batch), again=True)
+                if many
+                else self._write(plan, given, again=True)
+            )
         except (Conflict, Invalid) as refused:
             # Perhaps by the rows of the first time, which has only just ended: their
             # answer was kept behind the back of this statement's snapshot.
