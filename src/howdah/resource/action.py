@@ -29,12 +29,11 @@ class Action:
         resource: Rows[Any],
         endpoint: Callable[..., Awaitable[Response]],
         *parameters: inspect.Parameter,
-        access: str | None = None,
         **route: Any,
     ) -> None:
         self.name = name
-        self.access = access or name
-        """What permissions know it as: routes of several relations are one action."""
+        self.kind: str = route.pop("kind", name)
+        """What it is called in `access`, where a name is made of a relation's."""
         self.resource = resource
         self.parameters = parameters
         self.endpoint = endpoint
@@ -43,7 +42,7 @@ class Action:
     def add_to(self, router: APIRouter) -> None:
         """Register the route, under a name that stays the same for clients."""
         statuses = self.route.pop("statuses")
-        asked = permissions(type(self.resource), self.access)
+        asked = permissions(type(self.resource), self.kind)
         if asked or self._is_personal:
             statuses = (*statuses, 401, 403)
         responses = self.route.pop("responses", {})
@@ -66,7 +65,7 @@ class Action:
         """Return the endpoint with the signature that FastAPI reads."""
         endpoint, resource, parameters = self.endpoint, self.resource, self.parameters
         if self._is_personal:
-            writes = "write" in groups(self.access)
+            writes = "write" in groups(self.kind)
             solved = Depends(resource.solving(writes=writes))
             parameters = (*parameters, parameter(_CALLER, Annotated[Any, solved]))
 
