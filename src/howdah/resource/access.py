@@ -28,7 +28,6 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     "update": ("write",),
     "patch": ("update", "write"),
     "update_many": ("update", "write"),
-    "related": ("get", "read"),
     "relate": ("update", "write"),
     "delete": ("write",),
     "delete_many": ("delete", "write"),
