@@ -24,9 +24,10 @@ from howdah.paging import KeysetPage, OffsetPage, Page
 from howdah.query import SHOW_ALL, Query, Show
 from howdah.statements.conditions import conditions
 from howdah.statements.embedded import embedded, joining
+from howdah.statements.forms import in_json, in_place, loses
 from howdah.statements.layout import Layout, is_key, is_readable, tag
 from howdah.statements.order import Part, behind, order
-from howdah.statements.shown import ROW, in_json, json, json_of, shown
+from howdah.statements.shown import ROW, exact_names, json, json_of, shown
 
 __all__ = ("count", "get", "list_rows")
 
@@ -61,7 +62,7 @@ def list_rows(layout: Layout, query: Query, page: Page) -> ClauseElement:
         .limit(_number("limit") + literal_column("1"))
     )
     rows = _placed(found, page, parts).subquery(
-        ROW if _is_plain(query.show) else _FOUND
+        ROW if _is_plain(query.show, parts) else _FOUND
     )
     numbered = _numbered(layout, rows, query.show, parts)
     return _page(numbered, _total(layout, query), backward=backward)
@@ -76,16 +77,19 @@ def count(layout: Layout, query: Query) -> Select[int]:
 _FOUND = "__found"
 
 
-def _is_plain(show: Show) -> bool:
-    """Say whether rows are shown as they are, whole and alone: then they are JSON."""
-    return show == SHOW_ALL
+def _is_plain(show: Show, parts: Sequence[Part]) -> bool:
+    """Say whether rows are shown as they are, whole and alone: then they are JSON.
+
+    And their place is in them: JSON has no NaN, which has one in an order.
+    """
+    return show == SHOW_ALL and not any(loses(part.column.type) for part in parts)
 
 
 def _columns(
     layout: Layout, show: Show, parts: Sequence[Part]
 ) -> Iterable[ColumnElement[Any]]:
     """Return what is read of each row of a page, shown or not."""
-    if _is_plain(show):
+    if _is_plain(show, parts):
         return shown(layout)
     fields = layout.columns if show.fields is None else show.fields
     needed = {layout.columns[name] for name in fields}
@@ -108,12 +112,12 @@ def _numbered(
 ) -> Subquery:
     """Return each row's JSON, its position, its number, and how many rows there are."""
     columns: Any = rows.c
-    if _is_plain(show):
+    if _is_plain(show, parts):
         names = {column: name for name, column in layout.columns.items()}
         row, place = json(rows), [columns[names[part.column]] for part in parts]
     else:
         row = _chosen(layout, rows, show)
-        place = [in_json(columns[part.column.key]) for part in parts]
+        place = [in_place(columns[part.column.key]) for part in parts]
     return select(
         row.label("row"),
         cast(func.json_build_array(*place), Text).label("position"),
@@ -125,8 +129,9 @@ def _numbered(
 def _chosen(layout: Layout, rows: Subquery, show: Show) -> ColumnElement[str]:
     """Return the JSON of what is chosen of these rows, and what is embedded in them."""
     columns: Any = rows.c
+    exact = exact_names(layout)
     chosen = (
-        in_json(columns[column.key]).label(name)
+        in_json(columns[column.key], exact=name in exact).label(name)
         for name, column in layout.columns.items()
         if show.fields is None or name in show.fields
     )
