@@ -112,7 +112,7 @@ async def test_each_type_is_found_by_what_it_shows(client):
         answer = await client.get("/kinds/", params=asked)
         found[name] = [it["id"] for it in answer.json()]
 
-    assert found == dict.fromkeys(SENT, [row["id"]])
+    assert found == {name: [row["id"]] for name in SENT}
 
 
 WORDS = [n for n in SENT if not isinstance(SENT[n], list) and n != "extra"]
@@ -130,9 +130,7 @@ async def test_a_walk_over_each_type_meets_each_row_once(client):
             met[name] += [row["id"] for row in answer.json()]
             url = answer.links.get("next", {}).get("url")
 
-    assert {n: sorted(ids) for n, ids in met.items()} == dict.fromkeys(
-        WORDS, [1, 2, 3, 4]
-    )
+    assert [sorted(ids) for ids in met.values()] == [[1, 2, 3, 4]] * len(WORDS)
 
 
 NO_FILTERS = [
@@ -213,15 +211,14 @@ async def test_numbers_that_are_none_are_null_and_infinite_moments_are_the_ends_
     assert row["moment"] == "9999-12-31T23:59:59.999999+00:00"
     assert (row["day"], row["span"]) == ("0001-01-01", "P29DT0S")
     Kinds.read_schema.model_validate(row)
-    for name in ("double", "price", "moment", "day"):
+    for name in ("double", "real", "moment", "day"):
         page = await client.get(f"/kinds/?sort={name}&limit=1&cursor=")
         assert "next" not in page.links
 
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 MOMENTS = st.datetimes(
-    min_value=dt.datetime.min + dt.timedelta(days=1),
-    max_value=dt.datetime.max - dt.timedelta(days=1),
+    dt.datetime.fromisoformat("0001-01-02"), dt.datetime.fromisoformat("9999-12-30")
 )
 AWARE = MOMENTS.map(lambda it: it.replace(tzinfo=dt.UTC))
 DIGITS = st.decimals(-99999, 99999, places=2, allow_nan=False)

@@ -172,9 +172,9 @@ def compiled(monkeypatch):
     """Count what is compiled."""
     plans, of = [], Plan.of
 
-    def counted(statement) -> Plan:
+    def counted(statement, names) -> Plan:
         plans.append(statement)
-        return of(statement)
+        return of(statement, names)
 
     monkeypatch.setattr(Plan, "of", counted)
     return plans

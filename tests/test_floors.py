@@ -17,6 +17,7 @@ FLOORS = (
     (
         "connection",
         "engine",
+        "indexes",
         "lane",
         "paging",
         "retry",

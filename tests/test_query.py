@@ -239,6 +239,62 @@ async def test_every_wrong_parameter_is_named_at_once(client):
     assert [error["field"] for error in members["errors"]] == ["price", "tax"]
 
 
+async def test_unknown_names_values_and_pages_are_faults_at_once(client):
+    response = await client.get("/items/?pricee=1&price=x&limit=0&skip=x&sort=y&q=1")
+
+    members = assert_problem(response, 422, "invalid")
+    fields = [error["field"] for error in members["errors"]]
+    assert sorted(fields) == ["limit", "price", "pricee", "q", "skip", "sort"]
+    assert members["detail"].startswith("pricee: is no parameter here; did you mean")
+    assert members["detail"].endswith("and 3 more")
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/items/?cursor=&cursor=", "cursor"),
+        ("/items/search?q=a&q=b", "q"),
+        ("/items/search", "q"),
+        ("/items/count?sort=price", "sort"),
+        ("/items/count?fields=name", "fields"),
+        ("/items/count?limit=1", "limit"),
+        ("/items/1?price=1", "price"),
+    ],
+)
+async def test_a_parameter_out_of_its_place_is_named(client, path, field):
+    members = assert_problem(await client.get(path), 422, "invalid")
+
+    assert [error["field"] for error in members["errors"]] == [field]
+
+
+async def test_a_page_near_the_beginning_has_a_shorter_one_before_it(client):
+    second = await client.get("/items/?skip=1&limit=3")
+    first = await client.get(second.links["prev"]["url"])
+
+    assert [row["id"] for row in second.json()] == [2, 3, 4]
+    assert [row["id"] for row in first.json()] == [1]
+    assert "prev" not in first.links
+
+
+async def test_a_304_is_described_without_a_body(client):
+    paths = (await client.get("/openapi.json")).json()["paths"]
+
+    responses = paths["/items/{item_id}"]["get"]["responses"]
+    assert responses["304"] == {"description": "Not Modified"}
+
+
+def test_a_filter_named_like_a_parameter_is_asked_for_by_eq():
+    language = Language(filters=[Field(name="count", annotation=int)])
+
+    query = language.read({"count": ["exact"], "count__eq": ["5"], "count__lt": ["9"]})
+
+    assert query.count == "exact"
+    assert [(f.field, f.operator, f.value) for f in query.filters] == [
+        ("count", "eq", 5),
+        ("count", "lt", 9),
+    ]
+
+
 async def test_count_takes_the_filters(client):
     response = await client.get("/items/count?price=20")
 

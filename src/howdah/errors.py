@@ -25,7 +25,7 @@
 here: `drivers` finds the code, this file knows what it means.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -112,6 +112,17 @@ class Invalid(HowdahError):
     code = "invalid"
     status = 422
 
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        errors: tuple[FieldError, ...] = (),
+        constraint: str | None = None,
+        table: str | None = None,
+    ) -> None:
+        said = message or (_summary(errors) if errors else None)
+        super().__init__(said, errors=errors, constraint=constraint, table=table)
+
 
 class InvalidQuery(Invalid):
     """The query cannot be answered as it was asked."""
@@ -141,7 +152,7 @@ class NotFound(HowdahError):
 
 
 class Forbidden(HowdahError):
-    """The database user may not do this."""
+    """This may not be done."""
 
     code = "forbidden"
     status = 403
@@ -241,6 +252,8 @@ class Misconfigured(HowdahError):
 
 # Codes: https://www.postgresql.org/docs/18/errcodes-appendix.html
 _EXACT: Mapping[str, type[HowdahError]] = {
+    # Nobody's own: what a scope raises for a row that was written out of it.
+    "2201G": Forbidden,
     "23505": Duplicate,
     "23503": MissingReference,
     "23001": StillReferenced,
@@ -283,6 +296,7 @@ _CLASSES: Mapping[str, type[HowdahError]] = {
     "58": Unavailable,
 }
 _MESSAGES: Mapping[str, str] = {
+    "2201G": "The row would be outside of what you may touch.",
     "22001": "A value is longer than its column allows.",
     "22003": "A number is larger than its column allows.",
     "22P02": "A value has not the form that its column demands.",
@@ -315,3 +329,19 @@ def from_sqlstate(
 
 def _first_line(cls: type) -> str:
     return (cls.__doc__ or cls.__name__).splitlines()[0]
+
+
+def _summary(faults: Sequence[FieldError]) -> str:
+    """Say the first faults in one line; `errors` has them all."""
+    said = "; ".join(
+        f"{_place(fault)}: {fault.message}" for fault in faults[:_SUMMARISED]
+    )
+    more = len(faults) - _SUMMARISED
+    return f"{said}; and {more} more" if more > 0 else said
+
+
+_SUMMARISED = 3
+
+
+def _place(fault: FieldError) -> str:
+    return fault.field if fault.index is None else f"row {fault.index}, {fault.field}"

@@ -4,7 +4,7 @@ A problem never holds SQL, a stack, what a client sent or a value of another row
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -46,13 +46,14 @@ def install(app: FastAPI) -> None:
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return what OpenAPI says of these statuses, for `responses=` of a route."""
-    return {
-        status: {
-            "description": HTTPStatus(status).phrase,
-            "content": {MEDIA_TYPE: {"schema": _SCHEMA}},
-        }
-        for status in statuses
-    }
+    return {status: _response(status) for status in statuses}
+
+
+def _response(status: int) -> dict[str, Any]:
+    described: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+    if status not in _BODYLESS:
+        described["content"] = {MEDIA_TYPE: {"schema": _SCHEMA}}
+    return described
 
 
 _TEXT = {"type": "string"}
@@ -138,7 +139,7 @@ async def _on_driver(request: Request, error: Exception) -> Response:
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - for types
     faults = tuple(_field_error(fault) for fault in error.errors())
-    return await _on_howdah(request, Invalid(_summary(faults), errors=faults))
+    return await _on_howdah(request, Invalid(errors=faults))
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
@@ -202,22 +203,6 @@ def _answer(
     return JSONResponse(
         members, status_code=status, headers=headers, media_type=MEDIA_TYPE
     )
-
-
-def _summary(faults: Sequence[FieldError]) -> str:
-    """Say the first faults in one line; `errors` has them all."""
-    said = "; ".join(
-        f"{_place(fault)}: {fault.message}" for fault in faults[:_SUMMARISED]
-    )
-    more = len(faults) - _SUMMARISED
-    return f"{said}; and {more} more" if more > 0 else said
-
-
-_SUMMARISED = 3
-
-
-def _place(fault: FieldError) -> str:
-    return fault.field if fault.index is None else f"row {fault.index}, {fault.field}"
 
 
 def _field_error(fault: Mapping[str, Any]) -> FieldError:

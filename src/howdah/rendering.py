@@ -13,7 +13,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import to_json
 from sqlalchemy import Column
 
-from howdah.errors import InvalidQuery, Misconfigured
+from howdah.errors import FieldError, InvalidQuery, Misconfigured
 from howdah.models import Base64, python_type
 from howdah.statements import Layout
 
@@ -79,17 +79,21 @@ def read_position(
 ) -> tuple[Any, ...]:
     """Return a cursor's position as values of these columns, or raise InvalidQuery."""
     if len(position) != len(columns):
-        raise InvalidQuery(_NO_CURSOR)
+        raise InvalidQuery(errors=(_NO_CURSOR,))
     try:
         return tuple(
             None if value is None else _reader(column)(value)
             for column, value in zip(columns, position, strict=True)
         )
     except ValidationError:
-        raise InvalidQuery(_NO_CURSOR) from None
+        raise InvalidQuery(errors=(_NO_CURSOR,)) from None
 
 
-_NO_CURSOR = "cursor: is none of ours; take it from a Link"
+_NO_CURSOR = FieldError(
+    field="cursor",
+    code=InvalidQuery.code,
+    message="is none of ours; take it from a Link",
+)
 
 
 def _reader(column: Column[Any]) -> Callable[[Any], Any]:

@@ -6,13 +6,18 @@ since the one store that matters most, PostgreSQL, writes JSON itself.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol
+from types import MappingProxyType
+from typing import Any, NoReturn, Protocol, Self
+
+from sqlalchemy import ColumnElement
 
 from howdah.errors import IdempotencyMismatch
 from howdah.paging import Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
 
-__all__ = ("Match", "Once", "Replayed", "Row", "Store")
+__all__ = ("NO_CONDITIONS", "Match", "Once", "Replayed", "Row", "Store")
+
+NO_CONDITIONS: Mapping[str, ColumnElement[bool]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +72,20 @@ class Store(Protocol):
     has not ended, and IdempotencyMismatch where it said something else. What fails is
     not kept.
     """
+
+    def within(
+        self,
+        condition: ColumnElement[bool],
+        *,
+        related: Mapping[str, ColumnElement[bool]] = NO_CONDITIONS,
+    ) -> Self:
+        """Return the store of the rows that meet a condition, and of no others.
+
+        For all its methods there are no rows beyond. New rows get what the condition
+        says that columns are equal to; Forbidden is raised, and nothing written, where
+        a row would not meet the condition. `related` says the same of the rows that
+        relations of these names lead to, for filters and for what is embedded.
+        """
 
     async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
         """Return the row, or raise NotFound; `show` says what of it."""

@@ -1,7 +1,7 @@
 """One request of a resource is one round trip, counted on the wire."""
 
 import pytest
-from catalogue import NOTEBOOK, Items, client_of
+from catalogue import NOTEBOOK, Categories, Items, client_of
 from relay import relaying
 from shop import create_shop, make_shop
 
@@ -21,6 +21,7 @@ async def relay(database_url):
 class Queried(Items):
     filters = ("name", "price", "category__name")
     sort = ("price", "tax")
+    include = {"category": Categories}  # noqa: RUF012 - a declaration
 
 
 @pytest.fixture
@@ -50,6 +51,13 @@ def changes(count):
 
 FILTERS = "price__gt=1&name__contains=Item&price__in=1500000&price__in=5"
 ASKED = f"{FILTERS}&sort=-price,tax&limit=3&count=exact"
+BODY = {
+    "price__in": [1500000, *range(5000)],
+    "sort": ["-price"],
+    "q": "Item",
+    "include": ["category"],
+    "count": "exact",
+}
 
 
 @pytest.mark.parametrize(
@@ -76,6 +84,10 @@ ASKED = f"{FILTERS}&sort=-price,tax&limit=3&count=exact"
         pytest.param(
             "GET", f"/queried/search?q=Item&{ASKED}", None, 200, id="search and query"
         ),
+        pytest.param("GET", "/queried/?include=category", None, 200, id="include"),
+        pytest.param("GET", "/queried/1?include=category", None, 200, id="include one"),
+        pytest.param("GET", "/queried/?fields=name", None, 200, id="fields"),
+        pytest.param("POST", "/queried/search", BODY, 200, id="search by body"),
         pytest.param("POST", "/items/1/restore", None, 200, id="restore"),
         pytest.param("POST", "/items/999/restore", None, 404, id="restore of a miss"),
     ],

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from pydantic import AwareDatetime, BaseModel, Field
 from sqlalchemy import (
+    REAL,
     BigInteger,
     Boolean,
     Date,
@@ -63,6 +64,7 @@ class Book(Base):
     sold: Mapped[int | None] = mapped_column(BigInteger)
     price: Mapped[Decimal | None] = mapped_column(Numeric(12, 2))
     weight: Mapped[float | None] = mapped_column(Float)
+    bulk: Mapped[float | None] = mapped_column(REAL)
     lent: Mapped[bool | None] = mapped_column(Boolean)
     printed: Mapped[dt.date | None] = mapped_column(Date)
     read_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
@@ -147,6 +149,7 @@ class BookCreate(BaseModel):
     sold: int | None = None
     price: OptionalMoney = None
     weight: float | None = None
+    bulk: float | None = None
     lent: bool | None = None
     printed: dt.date | None = None
     read_at: AwareDatetime | None = None
@@ -175,6 +178,7 @@ ASKED = (
     "sold",
     "price",
     "weight",
+    "bulk",
     "lent",
     "printed",
     "read_at",

@@ -581,3 +581,13 @@ async def test_a_key_belongs_to_its_resource(store_of):
     await store_of(Books).create(FULL, once=once)
 
     assert await store_of(Books).count(Query()) == 1
+
+
+async def test_a_walk_over_short_fractions_ends(store_of):
+    books = store_of(Books)
+    await books.create_many([{**row, "bulk": 1.5750838e16} for row in ROWS])
+    query = Query(sort=(Sort(field="bulk"),))
+    equal = Filter(field="bulk", operator="eq", value=1.5750838e16)
+
+    assert await walked(books, query, "next") == list(TITLES)
+    assert await books.count(Query(filters=(equal,))) == len(TITLES)

@@ -15,12 +15,12 @@ from howdah.store import Once, Row
 __all__ = ("new_answer", "once_values", "refuse_kept", "why_refused")
 
 
-def once_values(layout: Layout, once: Once, *, owner: str = "") -> dict[str, Any]:
+def once_values(layout: Layout, once: Once) -> dict[str, Any]:
     """Return the parameters of a request that is to be done once.
 
-    A key belongs to the table and to the owner: nobody meets another's answer.
+    A key belongs to the table and to the scope: nobody meets another's answer.
     """
-    place = json.dumps([layout.table.fullname, owner, once.key])
+    place = json.dumps([layout.table.fullname, layout.owner, once.key])
     digest = sha256(place.encode()).digest()
     turn = int.from_bytes(digest[:8], signed=True)
     return {ONCE: digest, FINGERPRINT: once.fingerprint, TURN: turn}

@@ -5,10 +5,11 @@ its machinery for each execution is left out.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
-from sqlalchemy import ClauseElement
+from sqlalchemy import ClauseElement, ColumnElement
 
 from howdah import statements
 from howdah.bulk import missing_rows, refuse_twice, split_keys
@@ -32,11 +33,12 @@ from howdah.statements import (
     MATCH,
     Layout,
     filter_values,
+    guard,
     key_values,
     position_name,
     value_name,
 )
-from howdah.store import Match, Once, Row
+from howdah.store import NO_CONDITIONS, Match, Once, Row
 
 __all__ = ("FastStore",)
 
@@ -56,6 +58,18 @@ class FastStore:
         self._keys = key_fields(layout)
         self._defaults = python_defaults(layout.fields)
         self._touches = python_defaults(layout.fields, update=True)
+
+    def within(
+        self,
+        condition: ColumnElement[bool],
+        *,
+        related: Mapping[str, ColumnElement[bool]] = NO_CONDITIONS,
+    ) -> Self:
+        """Return the store of the rows that meet a condition; see Store.within."""
+        scoped = copy(self)
+        # Its plans are kept with all others, by the shape of the scope.
+        scoped._layout = self._layout.limited(condition, related)  # noqa: SLF001 - one of us
+        return scoped
 
     async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
         """Return the row, or raise NotFound; `show` says what of it."""
@@ -219,12 +233,28 @@ class FastStore:
         return Row(body=row[0].encode(), tag=row[1])
 
     def _plan(self, shape: object, build: Callable[[], ClauseElement]) -> Plan:
+        scopes = self._layout.scopes
+        if scopes:
+            shape = (shape, *((scope.place, scope.shape) for scope in scopes))
         plan = self._plans.get(shape)
         if plan is None:
             if len(self._plans) >= _MOST_PLANS:
                 self._plans.pop(next(iter(self._plans)))
-            plan = self._plans[shape] = Plan.of(build())
+            plan = self._plans[shape] = self._compiled(build())
         return plan
+
+    def _compiled(self, statement: ClauseElement) -> Plan:
+        scope = self._layout.scope
+        if scope is not None:
+            guard(statement, scope, self._layout.table)
+        scopes = self._layout.scopes
+        return Plan.of(statement, {k: n for s in scopes for k, n in s.names.items()})
+
+    def _arguments(self, plan: Plan, values: Mapping[str, Any]) -> Sequence[Any]:
+        given = dict(values)
+        for scope in self._layout.scopes:
+            given |= scope.values
+        return plan.arguments(given)
 
     def _filled(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Add Python's defaults to a row; one statement would share them."""
@@ -244,7 +274,8 @@ class FastStore:
 
     async def _read(self, plan: Plan, values: Mapping[str, Any]) -> Any:
         lane = self._database.lane
-        return await lane.fetchrow(plan.statement, plan.arguments(values), read=True)
+        arguments = self._arguments(plan, values)
+        return await lane.fetchrow(plan.statement, arguments, read=True)
 
     def _place(self, query: Query, page: Page) -> dict[str, Any]:
         """Return the parameters of a page."""
@@ -263,7 +294,7 @@ class FastStore:
         """Run a statement that writes; what is done once may be sent again."""
         lane = self._database.lane
         try:
-            arguments = plan.arguments(values)
+            arguments = self._arguments(plan, values)
             return await lane.fetchrow(plan.statement, arguments, read=again)
         except HowdahError as error:
             self._blame(error, values)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Table
 
+from howdah.statements import Layout
 from howdah.store import Once, Row
 
 __all__ = ("Answers",)
@@ -25,18 +26,19 @@ class Answers:
     """What was answered to which request, the oldest first."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[Table, str], _Kept] = {}
+        self._kept: dict[tuple[Table, str, str], _Kept] = {}
 
-    def refuse_known(self, table: Table, once: Once, now: dt.datetime) -> None:
+    def refuse_known(self, layout: Layout, once: Once, now: dt.datetime) -> None:
         """Raise what Once.meet does, where the request has been answered before."""
         self._sweep(now)
-        kept = self._kept.get((table, once.key))
+        kept = self._kept.get((layout.table, layout.owner, once.key))
         if kept is not None:
             once.meet(kept.fingerprint, kept.row)
 
-    def keep(self, table: Table, once: Once, row: Row, now: dt.datetime) -> None:
+    def keep(self, layout: Layout, once: Once, row: Row, now: dt.datetime) -> None:
         """Keep an answer that is new."""
-        self._kept[table, once.key] = _Kept(once.fingerprint, row, now)
+        place = (layout.table, layout.owner, once.key)
+        self._kept[place] = _Kept(once.fingerprint, row, now)
 
     def clear(self) -> None:
         """Forget all of them."""

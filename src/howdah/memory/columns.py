@@ -126,10 +126,19 @@ def _float(type_: Any, value: Any) -> float:
     if not short:
         return number
     try:
-        rounded: float = struct.unpack("f", struct.pack("f", number))[0]
+        kept = struct.pack("f", number)
     except OverflowError:
         raise from_sqlstate("22003") from None
-    return rounded
+    # The shortest text that means the number which is kept, as PostgreSQL writes it.
+    shown = (float(f"{number:.{digits}g}") for digits in range(1, 10))
+    return next((f for f in shown if _is_kept(f, kept)), number)
+
+
+def _is_kept(number: float, kept: bytes) -> bool:
+    try:
+        return struct.pack("f", number) == kept
+    except OverflowError:
+        return False
 
 
 _SHORT = 24  # bits of a REAL

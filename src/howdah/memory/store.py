@@ -1,19 +1,20 @@
 """The store over dictionaries: the port, in plain Python."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
-from sqlalchemy import Boolean, Column
+from sqlalchemy import Boolean, Column, ColumnElement
 
 from howdah.bulk import missing_rows, refuse_twice, split_keys
-from howdah.errors import Invalid, Misconfigured, NotFound, StaleVersion
+from howdah.errors import Forbidden, Invalid, Misconfigured, NotFound, StaleVersion
 from howdah.limits import too_large
 from howdah.memory.columns import taken
-from howdah.memory.conditions import is_readable, met
+from howdah.memory.conditions import is_readable, is_within, met
 from howdah.memory.database import MemoryDatabase
 from howdah.memory.defaults import creation_default, numbers, update_default
 from howdah.memory.embedded import Embedded
-from howdah.memory.expressions import Values
+from howdah.memory.expressions import Values, reader
 from howdah.memory.order import Order
 from howdah.memory.rules import check_row
 from howdah.memory.tables import Change, Key, Stored, Tables
@@ -21,7 +22,7 @@ from howdah.paging import OffsetPage, Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
 from howdah.rendering import Renderer, json_list, read_position
 from howdah.statements import Layout
-from howdah.store import Match, Once, Row
+from howdah.store import NO_CONDITIONS, Match, Once, Row
 
 __all__ = ("MemoryStore",)
 
@@ -41,6 +42,19 @@ class MemoryStore:
         columns = list(layout.table.columns)
         self._defaults = {c: creation_default(c) for c in columns}
         self._touched = {c: d for c in columns if (d := update_default(c))}
+
+    def within(
+        self,
+        condition: ColumnElement[bool],
+        *,
+        related: Mapping[str, ColumnElement[bool]] = NO_CONDITIONS,
+    ) -> Self:
+        """Return the store of the rows that meet a condition; see Store.within."""
+        scoped = copy(self)
+        scoped._layout = self._layout.limited(condition, related)  # noqa: SLF001 - one of us
+        embeds = scoped._layout.embeds.items()  # noqa: SLF001 - one of us
+        scoped._embeds = {n: Embedded(it) for n, it in embeds}  # noqa: SLF001 - one of us
+        return scoped
 
     async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
         """Return the row, or raise NotFound; `show` says what of it."""
@@ -145,12 +159,12 @@ class MemoryStore:
     def _refuse_known(self, once: Once | None) -> None:
         if once is not None:
             now = self._database.now()
-            self._database.answers.refuse_known(self._table, once, now)
+            self._database.answers.refuse_known(self._layout, once, now)
 
     def _answered(self, row: Row, once: Once | None) -> Row:
         if once is not None:
             now = self._database.now()
-            self._database.answers.keep(self._table, once, row, now)
+            self._database.answers.keep(self._layout, once, row, now)
         return row
 
     def _shown(self, values: Values, show: Show) -> bytes:
@@ -165,7 +179,11 @@ class MemoryStore:
         """Return the row with this key; one with a moment of deletion only if asked."""
         values = key if len(self._layout.keys) > 1 else (key,)
         stored = tables.table(self._table).get(tuple(values))
-        if stored is None or not (marked or is_readable(self._layout, stored.values)):
+        if (
+            stored is None
+            or not (marked or is_readable(self._layout, stored.values))
+            or not is_within(self._layout.scope, stored.values)
+        ):
             raise NotFound(model=self._model, key=key)
         return stored
 
@@ -202,6 +220,7 @@ class MemoryStore:
 
     def _put_new(self, change: Change, values: Mapping[str, Any]) -> Stored:
         given = {self._layout.fields[name]: value for name, value in values.items()}
+        given |= self._stamps(change)
         row: dict[Column[Any], Any] = {}
         for column, default in self._defaults.items():
             if column in given:
@@ -211,8 +230,19 @@ class MemoryStore:
             else:
                 value = change.number(column) if numbers(column) else None
             row[column] = taken(column, value)
-        check_row(self._table, row, change.now)
+        self._check(row, change)
         return change.put(self._table, row)
+
+    def _stamps(self, change: Change) -> Mapping[Column[Any], Any]:
+        """Return what new rows have in some columns, whatever is given for them."""
+        scope = self._layout.scope
+        equal = {} if scope is None else scope.equalities(self._table)
+        return {c: reader(value)({}, change.now) for c, value in equal.items()}
+
+    def _check(self, row: Values, change: Change) -> None:
+        check_row(self._table, row, change.now)
+        if not is_within(self._layout.scope, row):
+            raise Forbidden("The row would be outside of what you may touch.")
 
     def _put(
         self, change: Change, stored: Stored, changed: Mapping[Column[Any], Any]
@@ -225,7 +255,7 @@ class MemoryStore:
         }
         given = {**changed, **fresh}
         row = {**stored.values, **{c: taken(c, value) for c, value in given.items()}}
-        check_row(self._table, row, change.now)
+        self._check(row, change)
         return change.put(self._table, row, at=_key(self._layout, stored.values))
 
     def _refuse_too_large(self, values: Mapping[str, Any]) -> None:

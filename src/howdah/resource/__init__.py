@@ -1,9 +1,12 @@
 """A model behind HTTP: declared as attributes, served as plain FastAPI routes.
 
     declaration.py  the class attributes -> what the floors below understand
+    relations.py    what `include` says of related rows
     given.py        the schemas, given or derived, and what they may not name
     rows.py         one method an action, over a Store; each may be overridden alone
-    wire.py         parameters, conditions and bodies in; answers and headers out
+    asked.py        what a request asks, from its address or its body
+    wire.py         conditions in; answers and headers out
+    answers.py      what OpenAPI says of answers: all of a row, or some of it
     action.py       one route: its path, what it takes, what OpenAPI says of it
     reading.py      the routes that read
     writing.py      the routes that write
@@ -18,10 +21,11 @@ from typing import Any, ClassVar, TypeVar
 from fastapi import APIRouter
 
 from howdah.resource.actions import actions
+from howdah.resource.declaration import Embed
 from howdah.resource.rows import Rows
 from howdah.route import StrictRoute
 
-__all__ = ("Resource", "ResourceRoute")
+__all__ = ("Embed", "Resource", "ResourceRoute")
 
 M = TypeVar("M")
 

@@ -66,7 +66,7 @@ class Action:
 
 
 _SEVERAL = frozenset(
-    {"count", "create_many", "delete_many", "list", "search", "update_many"}
+    {"count", "create_many", "delete_many", "list", "query", "search", "update_many"}
 )
 
 

@@ -8,6 +8,7 @@ from howdah.resource.reading import (
     count_action,
     get_action,
     list_action,
+    query_action,
     search_action,
 )
 from howdah.resource.rows import Rows
@@ -28,6 +29,7 @@ def actions(resource: Rows[Any]) -> list[Action]:
         create_action(resource),
         list_action(resource),
         *([search_action(resource)] if resource.search else []),
+        query_action(resource),
         count_action(resource),
         create_many_action(resource),
         *_batches(resource),

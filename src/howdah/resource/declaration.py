@@ -3,7 +3,9 @@
 What a declaration lacks or gets wrong is said here, when the app starts.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, cast
 
 from pydantic import BaseModel
@@ -26,10 +28,27 @@ from howdah.resource.given import (
     updated,
 )
 from howdah.schemas import filter_type
+from howdah.search import FullText, FullTextColumn, full_text_column
 from howdah.settings import PageLimits
 from howdah.statements import Layout, Target
 
-__all__ = ("Declaration", "read_language", "read_layout")
+__all__ = ("Declaration", "Embed", "read_language", "read_layout", "schema_layout")
+
+
+@dataclass(frozen=True)
+class Embed:
+    """A relation whose rows may stand inside of those that they belong to.
+
+    `Embed(Tags, limit=20, sort=("name",))`; a resource that stands further down, or
+    the class itself, is given by a function: `Embed(lambda: Tags)`.
+    """
+
+    shown: type[Any] | Callable[[], type[Any]]
+    """The resource of the related rows, or a schema for them."""
+    limit: int = 100
+    """Most rows of one parent, where the relation leads to many."""
+    sort: tuple[str, ...] = ()
+    """Their order, as `("-price", "name")`; the primary key breaks ties."""
 
 
 class Declaration:
@@ -45,19 +64,26 @@ class Declaration:
     """What of a row is seen; where none is given, all but secret columns."""
     server_owned: ClassVar[tuple[str, ...]] = ()
     """Fields that people never write, beside keys and moments that are made."""
-    search: ClassVar[tuple[str, ...]] = ()
-    """Text columns that `GET /search?q=` looks into; without any there is no search."""
+    search: ClassVar[tuple[str, ...] | FullText] = ()
+    """Text columns that `GET /search?q=` looks into, or `FullText()` for words.
+
+    Without any there is no search.
+    """
     soft_delete: ClassVar[str | None] = None
     """A boolean like `is_active`, or a moment like `deleted_at`."""
     filters: ClassVar[tuple[str, ...]] = ()
     """Fields to filter by, as `price` or, over a relation, `category__name`."""
     sort: ClassVar[tuple[str, ...]] = ()
     """Fields to sort by; the primary key always breaks ties."""
+    include: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Relations that `include=` embeds: a resource, a schema or an `Embed` by name."""
     envelope: ClassVar[bool] = False
     """Answer lists as `{"items", "total", "skip", "limit"}` instead of bare."""
     require_match: ClassVar[bool] = False
     """Refuse changes that do not say by If-Match which version they are meant for."""
     page: ClassVar[PageLimits] = PageLimits()
+    longest_list: ClassVar[int] = 10_000
+    """Most values of a list in the body of a search; an address takes 100."""
     batch: ClassVar[int] = 10_000
     """Most rows of one batch."""
     body: ClassVar[int] = 16 * 1024 * 1024
@@ -79,14 +105,12 @@ def read_layout(cls: type[Declaration]) -> Layout:
     for schema in (cls.create_schema, cls.update_schema):
         _columns(cls, schema.__name__, schema.model_fields, fields)
         refuse_owned(cls, schema, fields)
-    names = {
-        info.serialization_alias or name: name
-        for name, info in cls.read_schema.model_fields.items()
-    }
+    names = _names(cls.read_schema)
     found = _columns(cls, cls.read_schema.__name__, names.values(), fields)
+    full_text = _full_text(cls)
     for where, named in (
         (cls.read_schema.__name__, names.values()),
-        ("search", cls.search),
+        ("search", full_text.fields if full_text else _parts(cls.search)),
         ("sort", cls.sort),
     ):
         refuse_secrets(cls, where, named, fields)
@@ -95,12 +119,37 @@ def read_layout(cls: type[Declaration]) -> Layout:
         table=cls.model.__table__,
         columns=dict(zip(names, found, strict=True)),
         fields=fields,
-        search=_columns(cls, "search", cls.search, fields),
+        search=_columns(cls, "search", _parts(cls.search), fields),
+        full_text=full_text,
         soft_delete=next(iter(_columns(cls, "soft_delete", mark, fields)), None),
         filters={name: _target(cls, name, fields) for name in cls.filters},
         schema=cls.read_schema,
         kept=kept_answers(cls.model.__table__.metadata),
     )
+
+
+def schema_layout(
+    cls: type[Declaration], schema: type[BaseModel], model: type[Any]
+) -> Layout:
+    """Return what a schema alone shows of a related model, or raise Misconfigured."""
+    fields = mapped_columns(model)
+    names = _names(schema)
+    unknown = [name for name in names.values() if name not in fields]
+    if unknown:
+        raise Misconfigured(
+            f"{cls.__name__}: {schema.__name__} names {', '.join(unknown)}, which "
+            f"{model.__name__} has not; it has {', '.join(fields)}"
+        )
+    refuse_secrets(cls, schema.__name__, names.values(), fields)
+    columns = {shown: fields[name] for shown, name in names.items()}
+    table = model.__table__
+    return Layout(table=table, columns=columns, fields=fields, schema=schema)
+
+
+def _names(schema: type[BaseModel]) -> dict[str, str]:
+    """Return the names of a schema's fields by the names that they have in JSON."""
+    fields = schema.model_fields.items()
+    return {info.serialization_alias or name: name for name, info in fields}
 
 
 def read_language(cls: type[Declaration], layout: Layout) -> Language:
@@ -121,7 +170,20 @@ def read_language(cls: type[Declaration], layout: Layout) -> Language:
         ],
         sort=cls.sort,
         soft_delete=cls.soft_delete is not None,
+        fields=tuple(layout.columns),
+        include=tuple(layout.embeds),
+        longest_json_list=cls.longest_list,
     )
+
+
+def _parts(search: tuple[str, ...] | FullText) -> tuple[str, ...]:
+    return () if isinstance(search, FullText) else search
+
+
+def _full_text(cls: type[Declaration]) -> FullTextColumn | None:
+    if not isinstance(cls.search, FullText):
+        return None
+    return full_text_column(cls.model.__table__, cls.search)
 
 
 def _target(

@@ -18,6 +18,7 @@ from howdah.paging import Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
 from howdah.resource.declaration import Declaration, read_language, read_layout
 from howdah.resource.given import sent
+from howdah.resource.relations import with_embeds
 from howdah.statements import Layout
 from howdah.store import Match, Once, Row, Store
 
@@ -32,10 +33,11 @@ class Rows(Declaration, Generic[M]):
     def __init__(
         self, db: Database | MemoryDatabase, *, store: Store | None = None
     ) -> None:
-        layout = read_layout(type(self))
+        layout = with_embeds(type(self), read_layout(type(self)))
         self.db = db
         self.name: str = self.model.__name__
         self.plural: str = layout.table.name
+        self.embeds = layout.embeds
         self.fields = layout.fields
         self.keys = _key_fields(layout)
         self.language = read_language(type(self), layout)

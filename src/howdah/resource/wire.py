@@ -4,7 +4,7 @@ ETags and conditions are those of RFC 9110; a list's links those of RFC 8288.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -12,9 +12,9 @@ from urllib.parse import quote
 from fastapi import Request, Response
 from pydantic import BeforeValidator
 
-from howdah.errors import FieldError, InvalidQuery, PreconditionRequired
-from howdah.paging import OffsetPage, Page, Slice, links, read_page
-from howdah.query import nearest
+from howdah.errors import PreconditionRequired
+from howdah.paging import OffsetPage, Page, Slice, links
+from howdah.query import Query
 from howdah.resource.rows import Rows
 from howdah.store import Match, Row
 
@@ -23,56 +23,32 @@ __all__ = (
     "Whole",
     "answer_page",
     "created_answer",
-    "filter_parameters",
-    "grouped",
     "json_answer",
-    "page_parameters",
     "read_match",
     "tagged_answer",
 )
 
 
 async def answer_page(
-    resource: Rows[Any], request: Request, *, search: str | None = None
+    resource: Rows[Any], request: Request, query: Query, page: Page
 ) -> Response:
-    """Answer a list or a search: the page, its links, the total where it is asked."""
-    pairs = request.query_params.multi_items()
-    own = {"limit", "skip", "cursor", *({"q"} if search is not None else ())}
-    given = grouped(resource, pairs, own)
-    query = resource.language.read(given, search=search)
+    """Answer a list or a search: the page, its links, the total where it is asked.
+
+    Links keep what the address has; behind a body they are addresses to send that
+    body to again.
+    """
     if resource.envelope and query.count is None:
         query = replace(query, count="exact")
-    page = read_page(given, resource.page, query)
     found = await resource.list(query, page)
+    pairs = request.query_params.multi_items()
     headers = {}
     if link := links(request.url.path, pairs, page, found, query):
         headers["Link"] = link
     if found.total is not None:
-        headers["X-Total-Count"] = str(found.total)
+        kind = "estimated" if found.estimated else "exact"
+        headers |= {"X-Total-Count": str(found.total), "X-Total-Count-Kind": kind}
     body = _enveloped(page, found) if resource.envelope else found.body
     return json_answer(body, headers=headers)
-
-
-def grouped(
-    resource: Rows[Any], pairs: Iterable[tuple[str, str]], own: set[str]
-) -> dict[str, list[str]]:
-    """Return the parameters by name; raise InvalidQuery where one is not known."""
-    known = own.union(resource.language.names)
-    given: dict[str, list[str]] = {}
-    for name, text in pairs:
-        given.setdefault(name, []).append(text)
-    faults = tuple(
-        FieldError(
-            field=name,
-            code=InvalidQuery.code,
-            message=f"is no parameter here{nearest(name, known)}",
-        )
-        for name in given
-        if name not in known
-    )
-    if faults:
-        raise InvalidQuery(errors=faults)
-    return given
 
 
 def _enveloped(page: Page, found: Slice) -> bytes:
@@ -169,40 +145,6 @@ def _whole(value: object) -> object:
 
 
 Whole = Annotated[int, BeforeValidator(_whole)]
-
-
-def page_parameters(resource: Rows[Any]) -> list[dict[str, Any]]:
-    """Return what OpenAPI says of a list's parameters."""
-    limits = resource.page
-    limit = {"minimum": 1, "maximum": limits.maximum, "default": limits.default}
-    return [
-        *resource.language.parameters(),
-        _described("skip", "Rows to pass over", minimum=0, maximum=limits.skip),
-        _described("limit", "Most rows to give", **limit),
-        {
-            "name": "cursor",
-            "in": "query",
-            "required": False,
-            "schema": {"type": "string"},
-            "description": "Where to go on, as a Link of an answer says",
-        },
-    ]
-
-
-def filter_parameters(resource: Rows[Any]) -> list[dict[str, Any]]:
-    """Return what OpenAPI says of the parameters of a count."""
-    described = resource.language.parameters()
-    return [each for each in described if each["name"] not in {"sort", "count"}]
-
-
-def _described(name: str, description: str, **bounds: int) -> dict[str, Any]:
-    return {
-        "name": name,
-        "in": "query",
-        "required": False,
-        "schema": {"type": "integer", **bounds},
-        "description": description,
-    }
 
 
 def json_answer(

@@ -4,6 +4,7 @@ Every statement is one round trip and returns the JSON that goes to the client. 
 value stands in any of them: a statement depends on the shape of a request alone, so
 it can be compiled once (`fast`) and filled in for ever.
 
+    scope.py       the condition that limits which rows a caller may touch
     layout.py      what a resource shows of a table
     forms.py       a column as PostgreSQL writes it into JSON
     shown.py       columns and rows as the JSON that schemas describe
@@ -11,6 +12,7 @@ it can be compiled once (`fast`) and filled in for ever.
     places.py      values by name, or carried by the statement
     conditions.py  filters and search -> WHERE
     order.py       sort and position -> ORDER BY and what lies behind a position
+    slices.py      the rows of one page, range by range of an index
     reading.py     get, list, count
     writing.py     create, update, delete, restore
     once.py        creations whose answer is kept for who asks again
@@ -41,6 +43,7 @@ from howdah.statements.once import (
 )
 from howdah.statements.order import Part, order, order_columns, position_name
 from howdah.statements.reading import count, get, list_rows
+from howdah.statements.scope import Scope, guard
 from howdah.statements.writing import (
     create,
     hard_delete,
@@ -58,6 +61,7 @@ __all__ = (
     "Embed",
     "Layout",
     "Part",
+    "Scope",
     "Target",
     "array_type",
     "count",
@@ -69,6 +73,7 @@ __all__ = (
     "filter_name",
     "filter_values",
     "get",
+    "guard",
     "hard_delete",
     "kept_answer",
     "key_name",

@@ -98,7 +98,12 @@ def _source(embed: Embed) -> Subquery:
     visible = active(there) if embed.many else is_readable(there)
     columns = (column for column in there.table.columns if column in needed)
     # Nothing of the parent stands in it, which may be a row of the same table.
-    return select(*columns).where(*visible).correlate(None).subquery(_RELATED)
+    return (
+        select(*columns)
+        .where(*there.within, *visible)
+        .correlate(None)
+        .subquery(_RELATED)
+    )
 
 
 _RELATED = "__related"
@@ -116,12 +121,11 @@ def _is_related(
     related = relation.of_type(aliased(relation.property.mapper.class_, source))
     there = related.any() if relation.property.uselist else related.has()
     inner = there.element.element
-    between = [each for each in inner.get_final_froms() if each is not source]
-    if not between:
-        condition: ColumnElement[bool] = inner.whereclause
+    condition: ColumnElement[bool] = inner.whereclause
+    if relation.property.secondary is None:
         return condition
-    # A row that is related twice is one row still, as in a session.
-    linked = exists().select_from(*between).where(inner.whereclause)
+    # A row that is linked twice is one related row still.
+    linked = exists().select_from(*inner.get_final_froms()).where(condition)
     return linked.correlate(parent, source)
 
 

@@ -71,9 +71,10 @@ class Given:
         return self.rows.c[sent_name("")]
 
     def is_key(self) -> ColumnElement[bool]:
-        """Return the condition of the table's row whose key a row gives."""
+        """Return the condition of the row in scope whose key a row gives."""
         pairs = zip(self.layout.keys, key_names(self.layout), strict=True)
-        return and_(*(column == self.rows.c[name] for column, name in pairs))
+        same = (column == self.rows.c[name] for column, name in pairs)
+        return and_(*self.layout.within, *same)
 
 
 def given_rows(

@@ -34,11 +34,9 @@ from sqlalchemy.dialects import postgresql
 
 from howdah.errors import Misconfigured
 from howdah.statements.layout import Layout
-from howdah.statements.many import new_rows
-from howdah.statements.shown import json_list, shown
+from howdah.statements.many import json_of_new, new_rows
 from howdah.statements.writing import (
     TAG,
-    WRITTEN,
     json_of_written,
     key_of_written,
     written_by,
@@ -88,8 +86,7 @@ def create_many_once(
     known, turn = _asked(layout)
     columns, rows = new_rows(layout, names, partly=partly)
     write = insert(layout.table).from_select(columns, rows.where(_mine(turn)))
-    written = write.returning(*shown(layout)).cte(WRITTEN)
-    body = select(json_list(written)).scalar_subquery()
+    body = select(json_of_new(layout, write)).scalar_subquery()
     none = cast(null(), Text)
     answer = select(body.label("body"), none.label("tag"), none.label("key"))
     return _answered(layout, known, turn, answer.where(_mine(turn)).cte("__answer"))

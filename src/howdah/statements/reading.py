@@ -4,14 +4,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
-    BindParameter,
     ClauseElement,
     ColumnElement,
-    Integer,
     Select,
     Subquery,
     Text,
-    bindparam,
     cast,
     false,
     func,
@@ -20,14 +17,15 @@ from sqlalchemy import (
     select,
 )
 
-from howdah.paging import KeysetPage, OffsetPage, Page
+from howdah.paging import KeysetPage, Page
 from howdah.query import SHOW_ALL, Query, Show
 from howdah.statements.conditions import conditions
 from howdah.statements.embedded import embedded, joining
 from howdah.statements.forms import in_json, in_place, loses
 from howdah.statements.layout import Layout, is_key, is_readable, tag
-from howdah.statements.order import Part, behind, order
+from howdah.statements.order import Part, is_ranked, order
 from howdah.statements.shown import ROW, exact_names, json, json_of, shown
+from howdah.statements.slices import number, order_name, sliced, with_order
 
 __all__ = ("count", "get", "list_rows")
 
@@ -53,18 +51,13 @@ def list_rows(layout: Layout, query: Query, page: Page) -> ClauseElement:
     `position_name` of each value of a keyset page's position that is not NULL.
     """
     parts = order(layout, query)
+    plain = _is_plain(layout, query)
+    columns = _columns(layout, query, parts)
+    rows = sliced(layout, query, page, columns, parts).subquery(
+        ROW if plain else _FOUND
+    )
     backward = isinstance(page, KeysetPage) and page.direction == "prev"
-    found = (
-        select(*_columns(layout, query.show, parts))
-        .where(*conditions(layout, query))
-        .order_by(*(part.clause(backward=backward) for part in parts))
-        # One row more tells whether there are more.
-        .limit(_number("limit") + literal_column("1"))
-    )
-    rows = _placed(found, page, parts).subquery(
-        ROW if _is_plain(query.show, parts) else _FOUND
-    )
-    numbered = _numbered(layout, rows, query.show, parts)
+    numbered = _numbered(layout, rows, query, parts)
     return _page(numbered, _total(layout, query), backward=backward)
 
 
@@ -77,47 +70,42 @@ def count(layout: Layout, query: Query) -> Select[int]:
 _FOUND = "__found"
 
 
-def _is_plain(show: Show, parts: Sequence[Part]) -> bool:
+def _is_plain(layout: Layout, query: Query) -> bool:
     """Say whether rows are shown as they are, whole and alone: then they are JSON.
 
     And their place is in them: JSON has no NaN, which has one in an order.
     """
-    return show == SHOW_ALL and not any(loses(part.column.type) for part in parts)
+    lost = any(loses(part.column.type) for part in order(layout, query))
+    return query.show == SHOW_ALL and not is_ranked(layout, query) and not lost
 
 
 def _columns(
-    layout: Layout, show: Show, parts: Sequence[Part]
+    layout: Layout, query: Query, parts: Sequence[Part]
 ) -> Iterable[ColumnElement[Any]]:
     """Return what is read of each row of a page, shown or not."""
-    if _is_plain(show, parts):
+    if _is_plain(layout, query):
         return shown(layout)
+    show = query.show
     fields = layout.columns if show.fields is None else show.fields
     needed = {layout.columns[name] for name in fields}
-    needed |= {part.column for part in parts}
     needed |= joining(layout.table, (layout.embeds[name] for name in show.include))
-    return (column for column in layout.table.columns if column in needed)
-
-
-def _placed(rows: Select[Any], page: Page, parts: Sequence[Part]) -> Select[Any]:
-    if isinstance(page, OffsetPage):
-        return rows.offset(_number("skip"))
-    if page.position is None:
-        return rows
-    backward = page.direction == "prev"
-    return rows.where(behind(parts, page.position, backward=backward))
+    return (
+        *(column for column in layout.table.columns if column in needed),
+        *with_order(parts),
+    )
 
 
 def _numbered(
-    layout: Layout, rows: Subquery, show: Show, parts: Sequence[Part]
+    layout: Layout, rows: Subquery, query: Query, parts: Sequence[Part]
 ) -> Subquery:
     """Return each row's JSON, its position, its number, and how many rows there are."""
     columns: Any = rows.c
-    if _is_plain(show, parts):
+    if _is_plain(layout, query):
         names = {column: name for name, column in layout.columns.items()}
         row, place = json(rows), [columns[names[part.column]] for part in parts]
     else:
-        row = _chosen(layout, rows, show)
-        place = [in_place(columns[part.column.key]) for part in parts]
+        row = _chosen(layout, rows, query.show)
+        place = [in_place(columns[order_name(n)]) for n, _ in enumerate(parts)]
     return select(
         row.label("row"),
         cast(func.json_build_array(*place), Text).label("position"),
@@ -141,7 +129,7 @@ def _chosen(layout: Layout, rows: Subquery, show: Show) -> ColumnElement[str]:
 def _page(
     numbered: Subquery, total: ColumnElement[Any], *, backward: bool
 ) -> ClauseElement:
-    page, limit = numbered.c, _number("limit")
+    page, limit = numbered.c, number("limit")
     one: ColumnElement[int] = literal_column("1")
     near = func.max(page.position).filter(page.number == one)
     far = func.max(page.position).filter(page.number == func.least(page.found, limit))
@@ -163,7 +151,3 @@ def _total(layout: Layout, query: Query) -> ColumnElement[Any]:
     if query.count != "exact":
         return null()
     return count(layout, query).scalar_subquery()
-
-
-def _number(name: str) -> BindParameter[int]:
-    return bindparam(name, type_=Integer)

@@ -58,8 +58,8 @@ TAG, WRITTEN = "__tag", "__written"
 
 def create(layout: Layout, names: Iterable[str]) -> ClauseElement:
     """Insert a row from the `value_name` of each column: its JSON, tag and key."""
-    write = insert(layout.table).values(_values(layout, names))
-    written = written_by(layout, write)
+    values: dict[Any, Any] = {**_values(layout, names), **layout.stamps}
+    written = written_by(layout, insert(layout.table).values(values))
     return select(
         json_of_written(layout, written),
         written.c[TAG],
@@ -147,8 +147,9 @@ def _changed(
 
 
 def written_by(layout: Layout, write: Insert | Update | Delete) -> CTE:
-    """Return the rows that were written: what is shown of them, and their tag."""
-    return write.returning(*shown(layout), tag().label(TAG)).cte(WRITTEN)
+    """Return the rows as they have become: what is shown, their tag, and a check."""
+    held = () if isinstance(write, Delete) else layout.held
+    return write.returning(*shown(layout), tag().label(TAG), *held).cte(WRITTEN)
 
 
 def json_of_written(layout: Layout, written: CTE) -> ColumnElement[str]:
