@@ -11,11 +11,9 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
-    REAL,
     ColumnElement,
     Date,
     DateTime,
-    Double,
     Enum,
     Float,
     Interval,
@@ -131,10 +129,6 @@ def _base64(value: ColumnElement[Any], _plain: object) -> ColumnElement[Any]:
     return func.replace(lines, literal_column("E'\\n'"), quoted(""))
 
 
-def _double(value: ColumnElement[Any], _plain: object) -> ColumnElement[Any]:
-    return _finite(cast(value, Double), _plain)
-
-
 def _finite(value: ColumnElement[Any], _plain: object) -> ColumnElement[Any]:
     """Return a number, or NULL where it is none: JSON has no word for it."""
     found: ColumnElement[Any] = value
@@ -165,7 +159,6 @@ _FORMS: tuple[tuple[Any, Form], ...] = (
     (Enum, _enum),
     ((Interval, INTERVAL), _duration),
     (LargeBinary, _base64),
-    (REAL, _double),
     (Float, _finite),
     ((Date, DateTime), _bounded),
     (INET, _text),
