@@ -363,6 +363,15 @@ async def test_columns_may_have_any_name(make):
         changed = read(await store.update(1, {name: values[name]}))
         touched = values["key"] if name == "key" else "touched"
         assert changed == {"id": 1, **values, "key": touched}
+    rows = [{"id": 2, **values}, {"id": 3, "limit": 5}]
+    changed = json.loads(await store.update_many(rows))
+    touched = {"id": 3, **values, "key": "touched"}
+    assert changed == [{"id": 2, **values}, touched]
+    put = await store.upsert({"id": 3, **values}, on=["id"], changing=names)
+    assert (read(put), put.created) == ({"id": 3, **values}, False)
+    changing = [names, names[:1]]
+    many = await store.upsert_many(rows, on=["id"], changing=changing)
+    assert json.loads(many)[0] == {"id": 2, **values}
     page = await store.list(Query(search="search!"), OffsetPage(skip=1, limit=1))
     assert [row["id"] for row in read(page)] == [2]
     assert await store.count(Query(search="search!")) == 3

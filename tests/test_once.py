@@ -3,13 +3,14 @@
 import asyncio
 import enum
 from contextlib import asynccontextmanager
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 from catalogue import (
     NOTEBOOK,
     Categories,
+    Item,
     Items,
     assert_problem,
     client_of,
@@ -17,7 +18,7 @@ from catalogue import (
 )
 from fastapi import FastAPI
 from pydantic import BaseModel
-from sqlalchemy import ARRAY, CHAR, MetaData, SmallInteger, String, text
+from sqlalchemy import ARRAY, CHAR, MetaData, SmallInteger, String, and_, literal, text
 from sqlalchemy.dialects.postgresql import INET, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -387,6 +388,23 @@ async def serving(db, resource):
     app.include_router(resource.router(prefix="/rows"))
     async with client_of(app) as client:
         yield client
+
+
+async def test_a_key_belongs_to_a_caller_whatever_the_time_is(client, db):
+    once, store = Once(key="k", fingerprint=b"f"), Items(db).store
+
+    def caller(owner):
+        now = datetime.now(UTC) + timedelta(days=1)
+        # What is true of every item, and yet says who asks.
+        return store.within(and_(Item.created_at < now, literal(owner) == owner))
+
+    created = await caller("ann").create(dict(NOTEBOOK), once=once)
+    with pytest.raises(Replayed) as again:
+        await caller("ann").create(dict(NOTEBOOK), once=once)
+    other = await caller("bob").create(dict(NOTEBOOK), once=once)
+
+    assert again.value.row == created
+    assert (created.key, other.key) == (1, 2)
 
 
 class Base(DeclarativeBase):

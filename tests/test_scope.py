@@ -519,3 +519,57 @@ async def test_a_key_of_somebody_else_is_a_key_of_nobody(notes, db):
         "second": 2,
         "third": 2,
     }
+
+
+MINE = {"text": "note 1", "owner_id": 9, "public": True}
+HIS = {"text": "note 3", "public": True}
+
+
+async def test_an_upsert_makes_and_changes_rows_in_scope_alone(notes, db):
+    mine = notes.within(ANN)
+    new = await mine.upsert({**MINE, "text": "new"}, on=["text"], changing=[])
+    known = await mine.upsert(MINE, on=["text"], changing=["public", "owner_id"])
+    before = await table(db)
+
+    with pytest.raises(Duplicate) as caught:
+        await mine.upsert(HIS, on=["text"], changing=["public"])
+
+    assert (new.created, known.created) == (True, False)
+    assert caught.value.fields == ("text",)
+    assert await table(db) == before
+    assert [(r.text, r.owner_id, r.public) for r in before] == [
+        ("note 1", 1, True),
+        ("note 2", 1, False),
+        ("note 3", 2, False),
+        ("note 4", 2, False),
+        ("new", 1, True),
+    ]
+
+
+async def test_upserts_with_one_beyond_the_scope_change_nothing(notes, db):
+    mine = notes.within(ANN)
+    before = await table(db)
+    rows = [MINE, {**MINE, "text": "new"}]
+    changing = [["public"], []]
+
+    with pytest.raises(Duplicate):
+        await mine.upsert_many(
+            [*rows, HIS], on=["text"], changing=[*changing, ["public"]]
+        )
+
+    assert await table(db) == before
+    body = await mine.upsert_many(rows, on=["text"], changing=changing)
+    assert [row["text"] for row in json.loads(body)] == ["note 1", "new"]
+    kept = {row.text: (row.owner_id, row.public) for row in await table(db)}
+    assert (kept["note 1"], kept["new"]) == ((1, True), (1, True))
+
+
+async def test_an_upsert_moves_no_row_out_of_scope(notes, db):
+    public = notes.within(Note.public | (Note.text != "note 1"))
+    await notes.update(1, {"public": True})
+    before = await table(db)
+
+    with pytest.raises(Forbidden):
+        await public.upsert({**MINE, "public": False}, on=["text"], changing=["public"])
+
+    assert await table(db) == before

@@ -254,6 +254,8 @@ class Misconfigured(HowdahError):
 _EXACT: Mapping[str, type[HowdahError]] = {
     # Nobody's own: what a scope raises for a row that was written out of it.
     "2201G": Forbidden,
+    # Likewise, what an upsert raises for a row in its way that is out of scope.
+    "2201E": Duplicate,
     "23505": Duplicate,
     "23503": MissingReference,
     "23001": StillReferenced,
@@ -296,6 +298,7 @@ _CLASSES: Mapping[str, type[HowdahError]] = {
     "58": Unavailable,
 }
 _MESSAGES: Mapping[str, str] = {
+    "2201E": "A row is in the way that you may not touch.",
     "2201G": "The row would be outside of what you may touch.",
     "22001": "A value is longer than its column allows.",
     "22003": "A number is larger than its column allows.",

@@ -20,20 +20,24 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Constraint,
     DateTime,
     ForeignKeyConstraint,
+    Index,
     Interval,
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     Table,
     Text,
+    UniqueConstraint,
     func,
     true,
 )
 from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql.elements import quoted_name
 from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlmodel import Field, SQLModel
 
@@ -42,6 +46,8 @@ from howdah.errors import Misconfigured
 __all__ = (
     "SECRET",
     "Base64",
+    "DeletedAtColumns",
+    "DeletedAtFields",
     "Money",
     "OptionalMoney",
     "SoftDeleteColumns",
@@ -57,6 +63,8 @@ __all__ = (
     "python_type",
     "relationships",
     "secret",
+    "unique_where",
+    "unique_while_active",
 )
 
 Money = Annotated[
@@ -150,6 +158,12 @@ class SoftDeleteFields(SQLModel):
     is_active: bool = Field(default=True, sa_column_kwargs={"server_default": true()})
 
 
+class DeletedAtFields(SQLModel):
+    """`deleted_at` for SQLModel: the moment in which the row was deleted."""
+
+    deleted_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+
+
 class TimestampColumns:
     """`created_at` and `updated_at` for declarative, kept by the database's clock."""
 
@@ -169,6 +183,44 @@ class SoftDeleteColumns:
     is_active: Mapped[bool] = mapped_column(
         Boolean, default=True, server_default=true()
     )
+
+
+class DeletedAtColumns:
+    """`deleted_at` for declarative: the moment in which the row was deleted."""
+
+    deleted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+def unique_while_active(*fields: str, soft_delete: str = "is_active") -> Index:
+    """Return an index for `__table_args__`: values are unique among rows not deleted.
+
+    `soft_delete` is the column that marks deleted rows, a boolean or a moment.
+    """
+    return _ActiveIndex(fields, soft_delete)
+
+
+class _ActiveIndex(Index):
+    """A partial unique index that reads its condition and name off its table."""
+
+    inherit_cache = False
+
+    def __init__(self, fields: tuple[str, ...], mark: str) -> None:
+        self._mark = mark
+        super().__init__(None, *fields, unique=True)
+
+    def _set_parent(self, parent: Any, **options: Any) -> None:
+        mark = parent.columns.get(self._mark)
+        if mark is None:
+            raise Misconfigured(
+                f"table {parent.name!r} has no column {self._mark!r}; name the one "
+                "that marks deleted rows: unique_while_active(..., soft_delete=...)"
+            )
+        super()._set_parent(parent, **options)
+        active = mark if isinstance(mark.type, Boolean) else mark.is_(None)
+        for dialect in ("postgresql", "sqlite"):
+            self.dialect_options[dialect]["where"] = active
+        columns = "_".join(("", *(column.name for column in self.columns)))
+        self.name = quoted_name(_joined(parent.name, columns, "_active_key"), None)
 
 
 _ANSWERS = "howdah_idempotency"
@@ -256,6 +308,31 @@ def constraint_fields(name: str | None, tables: Iterable[Table]) -> tuple[str, .
             if given == name:
                 return columns
     return ()
+
+
+def unique_where(
+    table: Table, columns: Iterable[Column[Any]]
+) -> ColumnElement[bool] | None:
+    """Return the condition under which columns are unique together, None for always.
+
+    Raises Misconfigured where nothing declares them so.
+    """
+    wanted = set(columns)
+    for constraint in table.constraints:
+        if not isinstance(constraint, UniqueConstraint | PrimaryKeyConstraint):
+            continue
+        if set(constraint.columns) == wanted and not constraint.deferrable:
+            return None
+    for index in table.indexes:
+        if index.unique and set(index.expressions) == wanted:
+            where: ColumnElement[bool] | None
+            where = index.dialect_options["postgresql"]["where"]
+            return where
+    names = ", ".join(sorted(column.name for column in wanted))
+    raise Misconfigured(
+        f"table {table.name!r} has no unique constraint or index on {names}; an upsert "
+        "needs one to tell new rows from known ones"
+    )
 
 
 def _constraints(table: Table) -> Iterator[tuple[str, tuple[str, ...]]]:

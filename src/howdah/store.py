@@ -4,7 +4,7 @@ Rows go in as plain values by field name and come out as the bytes of their JSON
 since the one store that matters most, PostgreSQL, writes JSON itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NoReturn, Protocol, Self
@@ -22,11 +22,13 @@ NO_CONDITIONS: Mapping[str, ColumnElement[bool]] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A row: its JSON, the tag of its version, and the key where it is new."""
+    """A row: its JSON, the tag of its version, and the key where it may be new."""
 
     body: bytes
     tag: str
     key: Any = None
+    created: bool = False
+    """Whether an upsert has made it."""
 
 
 Match = tuple[str, ...] | None
@@ -132,3 +134,24 @@ class Store(Protocol):
 
     async def restore(self, key: Any, *, match: Match = None) -> Row:
         """Take back the mark of deletion; raises as `update` does."""
+
+    async def upsert(
+        self, values: Mapping[str, Any], *, on: Sequence[str], changing: Collection[str]
+    ) -> Row:
+        """Insert a row, or change the one that has the same values in the fields `on`.
+
+        A known row changes in the fields `changing` alone, and is deleted no more.
+        """
+
+    async def upsert_many(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        on: Sequence[str],
+        changing: Sequence[Collection[str]],
+    ) -> bytes:
+        """Insert or change each row, as `upsert` does; all rows or none.
+
+        Returns a JSON list in the order given. Raises Invalid with the indexes of rows
+        that have the same values in the fields `on`.
+        """

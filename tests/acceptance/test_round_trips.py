@@ -24,11 +24,16 @@ class Queried(Items):
     include = {"category": Categories}  # noqa: RUF012 - a declaration
 
 
+class Named(Categories):
+    upsert = ("name",)
+
+
 @pytest.fixture
 async def shop(relay):
     async with Database(relay.url, pool=Pool(size=2)) as db:
         shop = make_shop(db)
         shop.include_router(Queried(db).router(prefix="/queried"))
+        shop.include_router(Named(db).router(prefix="/named"))
         yield shop
 
 
@@ -77,6 +82,10 @@ BODY = {
         pytest.param("PATCH", "/items/batch", changes(11), 404, id="change of a miss"),
         pytest.param("DELETE", "/items/batch", [1, 2, 3], 204, id="soft deletes"),
         pytest.param("DELETE", "/items/batch", [1, 99], 404, id="deletes of a miss"),
+        pytest.param("PUT", "/named/", {"name": "x"}, 200, id="upsert"),
+        pytest.param(
+            "PUT", "/named/batch", [{"name": "x"}, {"name": "y"}], 200, id="upserts"
+        ),
         pytest.param("GET", "/items/999", None, 404, id="miss"),
         pytest.param("HEAD", "/items/1", None, 200, id="head"),
         pytest.param("GET", f"/queried/?{ASKED}", None, 200, id="query"),
@@ -159,6 +168,8 @@ async def test_a_version_that_is_known_is_one_round_trip(client, relay):
 
 async def test_ten_thousand_rows_are_one_round_trip(client, relay):
     most = 10_000
+    names = [{"name": f"{number}"} for number in range(most)]
+    await client.put("/named/batch", json=names[:1])
     made = (await client.post("/items/batch", json=rows(most))).json()
     keys = [row["id"] for row in made]
     change = [{"id": key, "price": 5} for key in keys]
@@ -167,8 +178,9 @@ async def test_ten_thousand_rows_are_one_round_trip(client, relay):
         ("PATCH", "/items/batch", change, 200),
         ("DELETE", "/items/batch", keys, 204),
         ("DELETE", "/items/batch?hard_delete=true", keys, 204),
+        ("PUT", "/named/batch", names, 200),
     ]
-    for method, path, body, _ in calls[1:]:
+    for method, path, body, _ in calls[1:4]:
         await client.request(method, path, json=body[-1:])
     again = (await client.post("/items/batch", json=rows(most))).json()
     keys[:] = [row["id"] for row in again]

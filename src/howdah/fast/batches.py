@@ -1,15 +1,15 @@
 """Rows that send fields, turned into the arrays that a batch's statement takes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.schema import DefaultClause
 
 from howdah.errors import Invalid
-from howdah.statements import Layout, key_name, sent_name, value_name
+from howdah.statements import Layout, change_name, key_name, sent_name, value_name
 
-__all__ = ("Batch", "key_arrays", "key_fields")
+__all__ = ("Batch", "Changes", "key_arrays", "key_fields")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +59,30 @@ class Batch:
     def shape(self) -> tuple[object, ...]:
         """What the SQL of a batch depends on."""
         return (self.names, self.partly, self.idle)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """The fields in which rows of an upsert change rows that are there."""
+
+    names: tuple[str, ...]
+    seldom: frozenset[str]
+    """The fields that only some of the rows change."""
+    arrays: Mapping[str, Sequence[Any]]
+
+    @classmethod
+    def of(cls, layout: Layout, changing: Sequence[Collection[str]]) -> "Changes":
+        """Return what rows change, in the order of the model's fields."""
+        changed = set().union(*changing)
+        names = tuple(name for name in layout.fields if name in changed)
+        seldom = frozenset(n for n in names if not all(n in row for row in changing))
+        arrays = {change_name(n): [n in row for row in changing] for n in seldom}
+        return cls(names=names, seldom=seldom, arrays=arrays)
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """What the SQL of an upsert depends on."""
+        return (self.names, self.seldom)
 
 
 def _spare(layout: Layout) -> str:

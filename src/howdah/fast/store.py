@@ -4,7 +4,7 @@ A request is one round trip on the fast lane. SQLAlchemy compiles and knows the 
 its machinery for each execution is left out.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
 from functools import partial
 from typing import Any, Self
@@ -16,12 +16,13 @@ from howdah.bulk import missing_rows, refuse_twice, split_keys
 from howdah.database import Database
 from howdah.errors import (
     Conflict,
+    Duplicate,
     HowdahError,
     Invalid,
     NotFound,
     StaleVersion,
 )
-from howdah.fast.batches import Batch, key_arrays, key_fields
+from howdah.fast.batches import Batch, Changes, key_arrays, key_fields
 from howdah.fast.once import new_answer, once_values, refuse_kept, why_refused
 from howdah.fast.plans import Plan, python_defaults
 from howdah.limits import holds, largest, too_large
@@ -36,6 +37,7 @@ from howdah.statements import (
     guard,
     key_values,
     position_name,
+    touch_name,
     value_name,
 )
 from howdah.store import NO_CONDITIONS, Match, Once, Row
@@ -179,6 +181,53 @@ class FastStore:
         build = partial(statements.restore, self._layout)
         return await self._change(("restore",), build, key, match)
 
+    async def upsert(
+        self, values: Mapping[str, Any], *, on: Sequence[str], changing: Collection[str]
+    ) -> Row:
+        """Insert a row, or change the one that has the same values in the fields `on`.
+
+        A known row changes in the fields `changing` alone, and is deleted no more.
+        """
+        fields = tuple(name for name in self._layout.fields if name in changing)
+        plan = self._plan(
+            ("upsert", *on, None, *values, None, *fields),
+            lambda: statements.upsert(self._layout, values, on=on, changing=fields),
+        )
+        given = _named(values)
+        row = await self._write(plan, given | self._touched(given))
+        if row is None:
+            raise Duplicate().naming(tuple(on))
+        body, tag, created, *keys = row
+        return Row(body=body.encode(), tag=tag, key=_key(keys), created=created)
+
+    async def upsert_many(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        on: Sequence[str],
+        changing: Sequence[Collection[str]],
+    ) -> bytes:
+        """Insert or change each row, as `upsert` does; all rows or none."""
+        if not rows:
+            return b"[]"
+        refuse_twice(on, [tuple(row[name] for name in on) for row in rows])
+        batch = Batch.of(self._layout, [self._filled(row) for row in rows])
+        changes = Changes.of(self._layout, changing)
+        plan = self._plan(
+            ("upsert_many", *on, *batch.shape, *changes.shape),
+            lambda: statements.upsert_many(
+                self._layout,
+                batch.names,
+                partly=batch.partly,
+                on=on,
+                changing=changes.names,
+                seldom=changes.seldom,
+            ),
+        )
+        given = {**batch.arrays, **changes.arrays, **self._touched({})}
+        body: str = (await self._write(plan, given))[0]
+        return body.encode()
+
     async def _change(
         self,
         shape: tuple[object, ...],
@@ -271,6 +320,10 @@ class FastStore:
             return row
         named = _named(row)
         return {n: fill(named) for n, fill in self._touches.items()} | dict(row)
+
+    def _touched(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what Python fills in where an upsert changes a row."""
+        return {touch_name(name): fill(given) for name, fill in self._touches.items()}
 
     async def _read(self, plan: Plan, values: Mapping[str, Any]) -> Any:
         lane = self._database.lane

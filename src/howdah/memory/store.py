@@ -1,13 +1,21 @@
 """The store over dictionaries: the port, in plain Python."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from typing import Any, Self
 
 from sqlalchemy import Boolean, Column, ColumnElement
 
 from howdah.bulk import missing_rows, refuse_twice, split_keys
-from howdah.errors import Forbidden, Invalid, Misconfigured, NotFound, StaleVersion
+from howdah.errors import (
+    Duplicate,
+    Forbidden,
+    Invalid,
+    Misconfigured,
+    NotFound,
+    StaleVersion,
+)
 from howdah.limits import too_large
 from howdah.memory.columns import taken
 from howdah.memory.conditions import is_readable, is_within, met
@@ -18,6 +26,7 @@ from howdah.memory.expressions import Values, reader
 from howdah.memory.order import Order
 from howdah.memory.rules import check_row
 from howdah.memory.tables import Change, Key, Stored, Tables
+from howdah.models import unique_where
 from howdah.paging import OffsetPage, Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
 from howdah.rendering import Renderer, json_list, read_position
@@ -156,6 +165,73 @@ class MemoryStore:
             stored = self._put(change, self._matched(stored, key, match), {mark: back})
         return self._row(stored)
 
+    async def upsert(
+        self, values: Mapping[str, Any], *, on: Sequence[str], changing: Collection[str]
+    ) -> Row:
+        """Insert a row, or change the one that has the same values in the fields `on`.
+
+        A known row changes in the fields `changing` alone, and is deleted no more.
+        """
+        self._refuse_too_large(values)
+        with self._database.change() as change:
+            stored, created = self._put_or_change(change, values, on, changing)
+        return replace(self._row(stored, new=True), created=created)
+
+    async def upsert_many(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        on: Sequence[str],
+        changing: Sequence[Collection[str]],
+    ) -> bytes:
+        """Insert or change each row, as `upsert` does; all rows or none."""
+        refuse_twice(on, [tuple(row[name] for name in on) for row in rows])
+        self._refuse_too_large(_columns(rows))
+        with self._database.change() as change:
+            stored = [
+                self._put_or_change(change, row, on, fields)[0]
+                for row, fields in zip(rows, changing, strict=True)
+            ]
+        return self._renderer.rows(each.values for each in stored)
+
+    def _put_or_change(
+        self,
+        change: Change,
+        values: Mapping[str, Any],
+        on: Sequence[str],
+        changing: Collection[str],
+    ) -> tuple[Stored, bool]:
+        row = self._new_row(change, values)
+        known = self._known(change, row, [self._layout.fields[name] for name in on])
+        if known is None:
+            return change.put(self._table, row), True
+        if not is_within(self._layout.scope, known.values):
+            raise Duplicate().naming(tuple(on))
+        fields = {self._layout.fields[name]: values[name] for name in changing}
+        mark = self._layout.soft_delete
+        if mark is not None:
+            fields = {mark: True if isinstance(mark.type, Boolean) else None, **fields}
+        if changing:
+            return self._put(change, known, fields), False
+        changed = {**known.values, **fields}
+        self._check(changed, change)
+        key = _key(self._layout, known.values)
+        return change.put(self._table, changed, at=key), False
+
+    def _known(
+        self, change: Change, row: Values, on: Sequence[Column[Any]]
+    ) -> Stored | None:
+        """Return the row that is in the way of a new one."""
+        where = unique_where(self._table, on)
+        meets = (lambda *_: True) if where is None else reader(where)
+        if meets(row, change.now) is not True:
+            return None
+        for stored in change.table(self._table).values():
+            same = all(stored.values[column] == row[column] for column in on)
+            if same and meets(stored.values, change.now) is True:
+                return stored
+        return None
+
     def _refuse_known(self, once: Once | None) -> None:
         if once is not None:
             now = self._database.now()
@@ -219,6 +295,9 @@ class MemoryStore:
         return stored
 
     def _put_new(self, change: Change, values: Mapping[str, Any]) -> Stored:
+        return change.put(self._table, self._new_row(change, values))
+
+    def _new_row(self, change: Change, values: Mapping[str, Any]) -> Values:
         given = {self._layout.fields[name]: value for name, value in values.items()}
         given |= self._stamps(change)
         row: dict[Column[Any], Any] = {}
@@ -231,7 +310,7 @@ class MemoryStore:
                 value = change.number(column) if numbers(column) else None
             row[column] = taken(column, value)
         self._check(row, change)
-        return change.put(self._table, row)
+        return row
 
     def _stamps(self, change: Change) -> Mapping[Column[Any], Any]:
         """Return what new rows have in some columns, whatever is given for them."""

@@ -11,6 +11,7 @@
     reading.py      the routes that read
     writing.py      the routes that write
     batches.py      the routes that change and delete many rows
+    upserting.py    the routes that create rows or change known ones
     actions.py      which routes there are, in their order
 
 What a row is and where it lives is the store's.

@@ -36,12 +36,13 @@ class Action:
     def add_to(self, router: APIRouter) -> None:
         """Register the route, under a name that stays the same for clients."""
         statuses = self.route.pop("statuses")
+        responses = self.route.pop("responses", {})
         place = _snake_path(router.prefix) or self.resource.plural
         router.add_api_route(
             endpoint=self._signed(),
             operation_id=f"{place}_{self.name}",
             summary=self._summary(),
-            responses=problems.responses(*statuses, 422, 503),
+            responses={**problems.responses(*statuses, 422, 503), **responses},
             **self.route,
         )
 
@@ -66,7 +67,16 @@ class Action:
 
 
 _SEVERAL = frozenset(
-    {"count", "create_many", "delete_many", "list", "query", "search", "update_many"}
+    {
+        "count",
+        "create_many",
+        "delete_many",
+        "list",
+        "put_many",
+        "query",
+        "search",
+        "update_many",
+    }
 )
 
 

@@ -12,6 +12,7 @@ from howdah.resource.reading import (
     search_action,
 )
 from howdah.resource.rows import Rows
+from howdah.resource.upserting import put_action, put_many_action
 from howdah.resource.writing import (
     create_action,
     create_many_action,
@@ -33,6 +34,7 @@ def actions(resource: Rows[Any]) -> list[Action]:
         count_action(resource),
         create_many_action(resource),
         *_batches(resource),
+        *([put_action(resource), put_many_action(resource)] if resource.upsert else []),
         get_action(resource),
         update_action(resource, "PUT"),
         update_action(resource, "PATCH"),

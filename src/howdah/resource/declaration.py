@@ -17,6 +17,7 @@ from howdah.models import (
     kept_answers,
     mapped_columns,
     relationships,
+    unique_where,
 )
 from howdah.query import Field, Language
 from howdah.resource.given import (
@@ -79,6 +80,8 @@ class Declaration:
     """Relations that `include=` embeds: a resource, a schema or an `Embed` by name."""
     envelope: ClassVar[bool] = False
     """Answer lists as `{"items", "total", "skip", "limit"}` instead of bare."""
+    upsert: ClassVar[tuple[str, ...]] = ()
+    """Fields, unique together, by which `PUT /` tells new rows from known ones."""
     require_match: ClassVar[bool] = False
     """Refuse changes that do not say by If-Match which version they are meant for."""
     page: ClassVar[PageLimits] = PageLimits()
@@ -114,6 +117,7 @@ def read_layout(cls: type[Declaration]) -> Layout:
         ("sort", cls.sort),
     ):
         refuse_secrets(cls, where, named, fields)
+    _check_upsert(cls, fields)
     mark = (cls.soft_delete,) if cls.soft_delete else ()
     return Layout(
         table=cls.model.__table__,
@@ -174,6 +178,26 @@ def read_language(cls: type[Declaration], layout: Layout) -> Language:
         include=tuple(layout.embeds),
         longest_json_list=cls.longest_list,
     )
+
+
+def _check_upsert(cls: type[Declaration], fields: Mapping[str, Column[Any]]) -> None:
+    """Raise Misconfigured for fields by which nobody could tell a row."""
+    if not cls.upsert:
+        return
+    unique_where(cls.model.__table__, _columns(cls, "upsert", cls.upsert, fields))
+    lacking = [
+        name for name in cls.upsert if name not in cls.create_schema.model_fields
+    ]
+    if lacking:
+        raise Misconfigured(
+            f"{cls.__name__}: upsert names {', '.join(lacking)}, which "
+            f"{cls.create_schema.__name__} lacks; rows are known by what is sent"
+        )
+    if cls.require_match:
+        raise Misconfigured(
+            f"{cls.__name__} has both upsert and require_match, but who puts a row "
+            "cannot name its version; drop one of them"
+        )
 
 
 def _parts(search: tuple[str, ...] | FullText) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from sqlalchemy import Column
 
 from howdah.database import Database
-from howdah.errors import Misconfigured
+from howdah.errors import FieldError, Invalid, Misconfigured
 from howdah.fast import FastStore
 from howdah.memory import MemoryDatabase, MemoryStore
 from howdah.paging import Page, Slice
@@ -70,6 +70,45 @@ class Rows(Declaration, Generic[M]):
         """Insert all rows or none; return their JSON in the order given."""
         given = [sent(row, self.fields) for row in rows]
         return await self.store.create_many(given, once=once)
+
+    async def put(self, values: BaseModel) -> Row:
+        """Insert a row, or change the one known by the fields of `upsert`."""
+        self._refuse_unknowable([values])
+        return await self.store.upsert(
+            sent(values, self.fields), on=self.upsert, changing=self._changing(values)
+        )
+
+    async def put_many(self, rows: Sequence[BaseModel]) -> bytes:
+        """Insert each row or change the known one, all or none; return them as JSON."""
+        self._refuse_unknowable(rows, numbered=True)
+        return await self.store.upsert_many(
+            [sent(row, self.fields) for row in rows],
+            on=self.upsert,
+            changing=[self._changing(row) for row in rows],
+        )
+
+    def _changing(self, values: BaseModel) -> frozenset[str]:
+        """Return the fields in which what is put changes a known row."""
+        free = self.update_schema.model_fields.keys() - {*self.upsert, *self.keys}
+        return frozenset(free & values.model_fields_set)
+
+    def _refuse_unknowable(
+        self, rows: Sequence[BaseModel], *, numbered: bool = False
+    ) -> None:
+        """Raise Invalid for rows without a value by which they could be known."""
+        lacking = tuple(
+            FieldError(
+                field=name,
+                index=index if numbered else None,
+                code=Invalid.code,
+                message="has to be given, since the row is known by it",
+            )
+            for index, row in enumerate(rows)
+            for name in self.upsert
+            if getattr(row, name) is None
+        )
+        if lacking:
+            raise Invalid(errors=lacking)
 
     async def update(self, key: Any, values: BaseModel, *, match: Match = None) -> Row:
         """Change the fields that were sent, and no others; see Store.update."""

@@ -90,7 +90,9 @@ def tagged_answer(row: Row, request: Request | None = None) -> Response:
     return json_answer(row.body, headers=headers)
 
 
-def created_answer(row: Row, request: Request, *, replayed: bool = False) -> Response:
+def created_answer(
+    row: Row, request: Request, *, status: int = 201, replayed: bool = False
+) -> Response:
     """Answer what was created, by this request or by one that it repeats.
 
     Many rows have neither a path nor a version of their own.
@@ -100,7 +102,7 @@ def created_answer(row: Row, request: Request, *, replayed: bool = False) -> Res
         headers["Location"] = _location(request, row.key)
     if replayed:
         headers["Idempotency-Replayed"] = "true"
-    return json_answer(row.body, status=201, headers=headers)
+    return json_answer(row.body, status=status, headers=headers)
 
 
 def _etag(row: Row) -> str:

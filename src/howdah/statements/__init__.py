@@ -18,6 +18,7 @@ it can be compiled once (`fast`) and filled in for ever.
     once.py        creations whose answer is kept for who asks again
     given.py       the rows of a batch as a table
     many.py        create, update, delete, of many rows
+    upserting.py   insert, or change what is in the way
 """
 
 from howdah.statements.conditions import filter_name, filter_values
@@ -44,6 +45,12 @@ from howdah.statements.once import (
 from howdah.statements.order import Part, order, order_columns, position_name
 from howdah.statements.reading import count, get, list_rows
 from howdah.statements.scope import Scope, guard
+from howdah.statements.upserting import (
+    change_name,
+    touch_name,
+    upsert,
+    upsert_many,
+)
 from howdah.statements.writing import (
     create,
     hard_delete,
@@ -64,6 +71,7 @@ __all__ = (
     "Scope",
     "Target",
     "array_type",
+    "change_name",
     "count",
     "create",
     "create_many",
@@ -85,7 +93,10 @@ __all__ = (
     "restore",
     "sent_name",
     "soft_delete",
+    "touch_name",
     "update_many",
     "update_row",
+    "upsert",
+    "upsert_many",
     "value_name",
 )

@@ -1,7 +1,9 @@
 """What a resource shows of a table, and how its rows are known. No statement yet."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date, time
 from typing import Any
 
 from pydantic import BaseModel
@@ -111,8 +113,16 @@ class Layout:
 
     @property
     def owner(self) -> str:
-        """What tells one caller from another: what there is for them."""
-        return "".join(f"{it.condition} {it.values!r};" for it in self.scopes)
+        """What tells one caller from another: what there is for them.
+
+        But for moments: a scope that ends at the present is another at each request.
+        """
+        parts = []
+        for scope in self.scopes:
+            given = scope.values.values()
+            parts.append(str(scope.condition))
+            parts += [repr(value) for value in given if not isinstance(value, _MOMENT)]
+        return json.dumps(parts)
 
     @property
     def within(self) -> tuple[ColumnElement[bool], ...]:
@@ -133,6 +143,7 @@ class Layout:
 
 
 _HELD = "__held"
+_MOMENT = (date, time)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -44,7 +44,7 @@ def create_many(
     layout: Layout, names: Sequence[str], *, partly: Collection[str] = ()
 ) -> ClauseElement:
     """Insert rows from the arrays of `given_rows`; a JSON list in the order given."""
-    columns, rows = new_rows(layout, names, partly=partly)
+    columns, rows = new_rows(given_rows(layout, names, partly=partly))
     write = insert(layout.table).from_select(columns, rows)
     return select(json_of_new(layout, write))
 
@@ -56,12 +56,10 @@ def json_of_new(layout: Layout, write: Insert) -> ColumnElement[str]:
     return json_list(row)
 
 
-def new_rows(
-    layout: Layout, names: Sequence[str], *, partly: Collection[str] = ()
-) -> tuple[list[Column[Any]], Select[Any]]:
-    """Return the columns of new rows, and the rows of `given_rows` in their order."""
-    given = given_rows(layout, names, partly=partly)
-    columns = {name: layout.fields[name] for name in names}
+def new_rows(given: Given) -> tuple[list[Column[Any]], Select[Any]]:
+    """Return the columns of new rows, and what is given for them, in their order."""
+    layout = given.layout
+    columns = {name: layout.fields[name] for name in given.names}
     values: dict[Any, Any] = {
         column: given.value_or(name, default_of(column))
         for name, column in columns.items()

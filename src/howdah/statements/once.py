@@ -33,6 +33,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 
 from howdah.errors import Misconfigured
+from howdah.statements.given import given_rows
 from howdah.statements.layout import Layout
 from howdah.statements.many import json_of_new, new_rows
 from howdah.statements.writing import (
@@ -67,7 +68,7 @@ def create_once(
     Parameters: `ONCE`, `FINGERPRINT`, `TURN`, and the arrays of `given_rows`.
     """
     known, turn = _asked(layout)
-    columns, rows = new_rows(layout, names, partly=partly)
+    columns, rows = new_rows(given_rows(layout, names, partly=partly))
     write = insert(layout.table).from_select(columns, rows.where(_mine(turn)))
     written = written_by(layout, write)
     key = func.json_build_array(*key_of_written(layout, written))
@@ -84,7 +85,7 @@ def create_many_once(
 ) -> ClauseElement:
     """Insert rows as `create_many` does, or find the answer that is kept."""
     known, turn = _asked(layout)
-    columns, rows = new_rows(layout, names, partly=partly)
+    columns, rows = new_rows(given_rows(layout, names, partly=partly))
     write = insert(layout.table).from_select(columns, rows.where(_mine(turn)))
     body = select(json_of_new(layout, write)).scalar_subquery()
     none = cast(null(), Text)

@@ -44,7 +44,7 @@ def sliced(
     if not isinstance(page, OffsetPage):
         indexed = _indexed(layout, query, parts)
         ranges = _ranges(page, parts, indexed)
-        if len(ranges) > 1:
+        if ranges:
             return _joined(found, page, parts, ranges, indexed)
     return _limited(_behind(found, page, parts), page, _ordered(page, parts))
 
@@ -91,18 +91,18 @@ def _joined(
     indexed: int,
 ) -> Select[Any]:
     """Select a page from the beginnings of several ranges."""
-    backward = page.direction == "prev"
+
+    def beginning(rows: Select[Any], stretch: Stretch) -> Select[Any]:
+        backward = page.direction == "prev"
+        clauses = stretch.clauses(parts, backward=backward, indexed=indexed)
+        return _limited(rows.where(stretch.condition), page, clauses)
+
+    if len(ranges) == 1:
+        return beginning(found, ranges[0])
     rows = _with_order(found, parts)
-    beginnings = [
-        _limited(
-            rows.where(stretch.condition),
-            page,
-            stretch.clauses(parts, backward=backward, indexed=indexed),
-        )
-        for stretch in ranges
-    ]
+    beginnings = [beginning(rows, stretch) for stretch in ranges]
     # A SELECT around each, as a bare one would give its ORDER BY to the whole.
-    joined = union_all(*(select(rows.subquery()) for rows in beginnings))
+    joined = union_all(*(select(each.subquery()) for each in beginnings))
     return _outer(found, joined.subquery("__ranges"), page, parts)
 
 

@@ -46,6 +46,7 @@ __all__ = (
     "json_of_written",
     "key_of_written",
     "marked",
+    "placed",
     "restore",
     "soft_delete",
     "update_row",
@@ -58,7 +59,7 @@ TAG, WRITTEN = "__tag", "__written"
 
 def create(layout: Layout, names: Iterable[str]) -> ClauseElement:
     """Insert a row from the `value_name` of each column: its JSON, tag and key."""
-    values: dict[Any, Any] = {**_values(layout, names), **layout.stamps}
+    values: dict[Any, Any] = {**placed(layout, names), **layout.stamps}
     written = written_by(layout, insert(layout.table).values(values))
     return select(
         json_of_written(layout, written),
@@ -71,7 +72,7 @@ def update_row(
     layout: Layout, names: Iterable[str], *, matched: bool = False
 ) -> ClauseElement:
     """Change a row by its key from the `value_name` of each column; see `_changed`."""
-    change = update(layout.table).values(_values(layout, names))
+    change = update(layout.table).values(placed(layout, names))
     known = (is_key(layout), *is_readable(layout))
     return _changed(layout, change, known, matched=matched)
 
@@ -103,9 +104,10 @@ def marked(layout: Layout) -> Update:
     return update(layout.table).values({column: gone})
 
 
-def _values(
+def placed(
     layout: Layout, names: Iterable[str]
 ) -> dict[Column[Any], BindParameter[Any]]:
+    """Return the parameters of a row's values, by the columns that they go into."""
     columns = {name: layout.fields[name] for name in names}
     return {
         column: bindparam(value_name(name), type_=uncut(column.type))
@@ -146,10 +148,13 @@ def _changed(
     )
 
 
-def written_by(layout: Layout, write: Insert | Update | Delete) -> CTE:
+def written_by(
+    layout: Layout, write: Insert | Update | Delete, *more: ColumnElement[Any]
+) -> CTE:
     """Return the rows as they have become: what is shown, their tag, and a check."""
     held = () if isinstance(write, Delete) else layout.held
-    return write.returning(*shown(layout), tag().label(TAG), *held).cte(WRITTEN)
+    more = (*more, *held)
+    return write.returning(*shown(layout), tag().label(TAG), *more).cte(WRITTEN)
 
 
 def json_of_written(layout: Layout, written: CTE) -> ColumnElement[str]:

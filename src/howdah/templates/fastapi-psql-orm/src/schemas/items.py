@@ -2,8 +2,16 @@
 
 from datetime import datetime
 
-from howdah.models import Money, OptionalMoney, TimestampFields
+from howdah.models import (
+    Money,
+    OptionalMoney,
+    TimestampFields,
+    idempotency_table,
+)
 from sqlmodel import Field, Index, Relationship, SQLModel
+
+# With this table a POST that is sent again with its Idempotency-Key is done once.
+idempotency_table(SQLModel.metadata)
 
 
 class CategoryBase(SQLModel):
