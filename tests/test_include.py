@@ -1,6 +1,7 @@
 """What is shown of a row: some of its fields, and its relations, in one statement."""
 
 import datetime as dt
+import json
 import random
 
 import pytest
@@ -23,6 +24,8 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import selectinload
 
 from howdah import Database, Misconfigured, connect
+from howdah.paging import KeysetPage
+from howdah.query import Query, Show
 from howdah.resource import Embed
 
 pytestmark = pytest.mark.anyio
@@ -304,3 +307,35 @@ def shown(book):
 
 def row(book):
     return TypeAdapter(BookRow).validate_python(book, from_attributes=True).model_dump()
+
+
+async def test_what_is_embedded_is_found_by_indexes(library):
+    """A page of ten among many rows reads few blocks, whatever is embedded."""
+    await library.lane.fetchrow(
+        "INSERT INTO library_books (title, secret, author_id, sequel_of) "
+        "SELECT n::text, '', 1 + n % 3, 1 + n % 6 FROM generate_series(1, 30000) n"
+    )
+    await library.lane.fetchrow(
+        "INSERT INTO library_book_tags (book, tag) "
+        "SELECT n, 1 + n % 3 FROM generate_series(1, 30000) n"
+    )
+    await library.lane.fetchrow("VACUUM ANALYZE library_books")
+    await library.lane.fetchrow("VACUUM ANALYZE library_book_tags")
+    store, query = Books(library).store, Query(show=Show(include=("author", "tags")))
+    page = KeysetPage(limit=10)
+    await store.list(query, page)
+    (plan,) = store._plans.values()
+
+    explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {plan.statement}"
+    (said,) = await library.lane.fetchrow(explain, [10])
+
+    (explained,) = json.loads(said)
+    assert explained["Plan"]["Shared Hit Blocks"] < 200
+    assert "library_book_tags" not in scanned(explained["Plan"])
+    assert "library_books" not in scanned(explained["Plan"])
+
+
+def scanned(plan):
+    """The tables that a plan reads from end to end."""
+    own = {plan["Relation Name"]} if plan["Node Type"] == "Seq Scan" else set()
+    return own.union(*map(scanned, plan.get("Plans", ())))

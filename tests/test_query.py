@@ -16,7 +16,7 @@ from catalogue import (
     client_of,
     create_tables,
 )
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -267,6 +267,24 @@ async def test_a_parameter_out_of_its_place_is_named(client, path, field):
     assert [error["field"] for error in members["errors"]] == [field]
 
 
+async def test_what_a_dependency_reads_is_its_own(db, client):
+    def tenant(tenant: str, trace: str | None = None) -> str:
+        return tenant + (trace or "")
+
+    app = FastAPI()
+    connect(app, db)
+    router = Queried(db).router(prefix="/items")
+    app.include_router(router, dependencies=[Depends(tenant)])
+    async with client_of(app) as other:
+        for path in ("/items/", "/items/1", "/items/count", "/items/search"):
+            words = "&q=a" if path.endswith("search") else ""
+            response = await other.get(f"{path}?tenant=x{words}")
+            refused = await other.get(f"{path}?tenant=x&tenants=x{words}")
+
+            assert response.status_code == 200, response.text
+            assert_problem(refused, 422, "invalid")
+
+
 async def test_a_page_near_the_beginning_has_a_shorter_one_before_it(client):
     second = await client.get("/items/?skip=1&limit=3")
     first = await client.get(second.links["prev"]["url"])
@@ -306,6 +324,38 @@ async def test_a_list_tells_its_total_when_it_is_asked(client):
 
     assert response.headers["x-total-count"] == "2"
     assert "x-total-count" not in (await client.get("/items/")).headers
+
+
+async def test_a_total_may_be_what_the_planner_thinks(client, db):
+    rows = [{"name": f"n{n}", "price": 100 + n % 4} for n in range(2000)]
+    await client.post("/items/batch", json=rows)
+    await db.lane.fetchrow("ANALYZE items")
+
+    listed = await client.get("/items/?price=102&limit=3&count=estimated")
+    counted = await client.get("/items/count?price__gte=100&count=estimated")
+    enveloped = await client.get("/enveloped/?limit=3&count=estimated")
+
+    assert 400 < int(listed.headers["x-total-count"]) < 600
+    assert listed.headers["x-total-count-kind"] == "estimated"
+    assert 1900 < counted.json()["total"] < 2100
+    assert counted.headers["x-total-count-kind"] == "estimated"
+    assert 1900 < enveloped.json()["total"] < 2100
+
+
+@pytest.mark.parametrize(
+    ("query", "total"),
+    [
+        ("price=20", "2"),
+        ("price=21", "0"),
+        ("price__gte=10&skip=1", "4"),
+        ("name__contains=a&cursor=", "5"),
+    ],
+)
+async def test_a_page_that_shows_the_end_is_not_estimated(client, query, total):
+    response = await client.get(f"/items/?{query}&count=estimated")
+
+    assert response.headers["x-total-count"] == total
+    assert response.headers["x-total-count-kind"] == "exact"
 
 
 async def test_an_envelope_holds_the_rows_and_the_total(client):

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NoReturn, Self
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Request
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
@@ -21,7 +22,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-__all__ = ("StrictRequest", "StrictRoute")
+__all__ = ("StrictRequest", "StrictRoute", "dependency_parameters")
 
 
 class StrictRequest(Request):
@@ -93,6 +94,19 @@ class StrictRoute(APIRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer HEAD as GET; the server leaves the body out."""
         await super().handle(_as_get(scope), receive, send)
+
+
+def dependency_parameters(request: Request) -> set[str]:
+    """Return the query parameters that the dependencies of a request's route read."""
+    # A router's own dependencies are known to the context in which it is included.
+    context = request.scope.get("fastapi", {}).get("effective_route_context")
+    route = request.scope["route"] if context is None else context
+    return _query_names(route.dependant)
+
+
+def _query_names(dependant: Dependant) -> set[str]:
+    own = {field.alias for field in dependant.query_params}
+    return own.union(*map(_query_names, dependant.dependencies))
 
 
 def _as_get(scope: Scope) -> Scope:

@@ -156,6 +156,21 @@ async def test_each_change_of_a_version_is_one_round_trip(
     assert relay.said == "BES" * 2
 
 
+async def test_an_estimate_is_a_round_trip_of_its_own_where_rows_are_left(
+    client, relay
+):
+    path = "/queried/?limit=3&count=estimated"
+    await client.get(path)
+    relay.said = ""
+
+    listed = await client.get(path)
+    assert relay.said == "BES" * 2
+    await client.get("/queried/?count=estimated")
+
+    assert listed.headers["x-total-count-kind"] == "estimated"
+    assert relay.said == "BES" * 3
+
+
 async def test_a_version_that_is_known_is_one_round_trip(client, relay):
     tag = (await client.get("/items/1")).headers["etag"]
     relay.said = ""

@@ -4,7 +4,7 @@ SQLAlchemy's compiler and types are used; its machinery for each execution is le
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import JSON, ClauseElement, Column
@@ -42,6 +42,10 @@ class Plan:
                 for name, bind in binds
             ),
         )
+
+    def explained(self) -> "Plan":
+        """Return the plan that asks what the planner thinks of this one."""
+        return replace(self, statement=f"EXPLAIN (FORMAT JSON) {self.statement}")
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
         """Return the driver's arguments for these values, in order."""

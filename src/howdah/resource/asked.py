@@ -13,6 +13,7 @@ from fastapi import Request
 from howdah.paging import Page, read_page
 from howdah.query import Faults, Query, Show, nearest, only
 from howdah.resource.rows import Rows
+from howdah.route import dependency_parameters
 
 __all__ = (
     "ADDRESS_OF_BODY",
@@ -87,9 +88,11 @@ def read_show(resource: Rows[Any], request: Request) -> Show:
 
 def _known(request: Request, names: Collection[str], faults: Faults) -> Texts:
     """Return the parameters by name; those that nobody knows are faults."""
+    theirs = dependency_parameters(request)
     given: Texts = {}
     for name, text in request.query_params.multi_items():
-        given.setdefault(name, []).append(text)
+        if name in names or name not in theirs:
+            given.setdefault(name, []).append(text)
     _refuse_unknown(given, names, faults)
     return given
 

@@ -23,7 +23,7 @@ from howdah.resource.parameters import (
     show_parameters,
 )
 from howdah.resource.rows import Rows
-from howdah.resource.wire import answer_page, json_answer, tagged_answer
+from howdah.resource.wire import TOTAL_KIND, answer_page, json_answer, tagged_answer
 
 __all__ = (
     "count_action",
@@ -113,8 +113,9 @@ def count_action(resource: Rows[Any]) -> Action:
 
     async def count(request: Request) -> Response:
         """Count rows, or estimate how many there are."""
-        total = await resource.count(read_count(resource, request))
-        return json_answer(b'{"total": %d}' % total)
+        query = read_count(resource, request)
+        body = b'{"total": %d}' % await resource.count(query)
+        return json_answer(body, headers={TOTAL_KIND: query.count or "exact"})
 
     return Action(
         "count",

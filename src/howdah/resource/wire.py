@@ -20,6 +20,7 @@ from howdah.store import Match, Row
 
 __all__ = (
     "IF_MATCH",
+    "TOTAL_KIND",
     "Whole",
     "answer_page",
     "created_answer",
@@ -27,6 +28,10 @@ __all__ = (
     "read_match",
     "tagged_answer",
 )
+
+
+TOTAL_KIND = "X-Total-Count-Kind"
+"""The header that says whether a total was counted or estimated."""
 
 
 async def answer_page(
@@ -46,7 +51,7 @@ async def answer_page(
         headers["Link"] = link
     if found.total is not None:
         kind = "estimated" if found.estimated else "exact"
-        headers |= {"X-Total-Count": str(found.total), "X-Total-Count-Kind": kind}
+        headers |= {"X-Total-Count": str(found.total), TOTAL_KIND: kind}
     body = _enveloped(page, found) if resource.envelope else found.body
     return json_answer(body, headers=headers)
 

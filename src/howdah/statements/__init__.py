@@ -43,7 +43,7 @@ from howdah.statements.once import (
     kept_answer,
 )
 from howdah.statements.order import Part, order, order_columns, position_name
-from howdah.statements.reading import count, get, list_rows
+from howdah.statements.reading import count, found, get, list_rows
 from howdah.statements.scope import Scope, guard
 from howdah.statements.upserting import (
     change_name,
@@ -80,6 +80,7 @@ __all__ = (
     "delete_many",
     "filter_name",
     "filter_values",
+    "found",
     "get",
     "guard",
     "hard_delete",

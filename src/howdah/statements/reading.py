@@ -9,6 +9,7 @@ from sqlalchemy import (
     Select,
     Subquery,
     Text,
+    case,
     cast,
     false,
     func,
@@ -17,7 +18,7 @@ from sqlalchemy import (
     select,
 )
 
-from howdah.paging import KeysetPage, Page
+from howdah.paging import KeysetPage, OffsetPage, Page
 from howdah.query import SHOW_ALL, Query, Show
 from howdah.statements.conditions import conditions
 from howdah.statements.embedded import embedded, joining
@@ -27,7 +28,7 @@ from howdah.statements.order import Part, is_ranked, order
 from howdah.statements.shown import ROW, exact_names, json, json_of, shown
 from howdah.statements.slices import number, order_name, sliced, with_order
 
-__all__ = ("count", "get", "list_rows")
+__all__ = ("count", "found", "get", "list_rows")
 
 
 def get(layout: Layout, show: Show = SHOW_ALL) -> ClauseElement:
@@ -58,13 +59,19 @@ def list_rows(layout: Layout, query: Query, page: Page) -> ClauseElement:
     )
     backward = isinstance(page, KeysetPage) and page.direction == "prev"
     numbered = _numbered(layout, rows, query, parts)
-    return _page(numbered, _total(layout, query), backward=backward)
+    return _page(numbered, _total(layout, query, page, numbered), backward=backward)
 
 
 def count(layout: Layout, query: Query) -> Select[int]:
     """Count the rows that a query finds."""
     counted = select(func.count()).select_from(layout.table)
     return counted.where(*conditions(layout, query))
+
+
+def found(layout: Layout, query: Query) -> Select[int]:
+    """Find the rows of a query and show nothing of them; for EXPLAIN to think of."""
+    one: ColumnElement[int] = literal_column("1")
+    return select(one).select_from(layout.table).where(*conditions(layout, query))
 
 
 _FOUND = "__found"
@@ -147,7 +154,23 @@ def _page(
     )
 
 
-def _total(layout: Layout, query: Query) -> ColumnElement[Any]:
-    if query.count != "exact":
+def _total(
+    layout: Layout, query: Query, page: Page, numbered: Subquery
+) -> ColumnElement[Any]:
+    if query.count == "exact":
+        return count(layout, query).scalar_subquery()
+    return null() if query.count is None else _end(page, numbered)
+
+
+def _end(page: Page, numbered: Subquery) -> ColumnElement[Any]:
+    """Return the total where a page shows the end of it: what nobody has to estimate.
+
+    NULL where more rows follow, or where it is not known how many stand before.
+    """
+    rows = func.max(numbered.c.found)
+    if isinstance(page, OffsetPage):
+        return case((rows <= number("limit"), rows + number("skip")))
+    if page.position is not None:
         return null()
-    return count(layout, query).scalar_subquery()
+    some = func.coalesce(rows, literal_column("0"))
+    return case((some <= number("limit"), some))
