@@ -122,9 +122,10 @@ def default_of(column: Column[Any]) -> ColumnElement[Any]:
     arg: Any = default.arg
     if isinstance(arg, str):
         return quoted(arg)
+    # A text can be no column of a subquery, and the same text as a column can.
     # Its own parameters as a part of the text: a plan has none but the request's.
     text = arg.compile(dialect=_POSTGRESQL, compile_kwargs={"literal_binds": True})
-    return literal_column(str(text), column.type)
+    return literal_column(f"({text})", column.type)
 
 
 _POSTGRESQL: Any = registry.load("postgresql.asyncpg")()
