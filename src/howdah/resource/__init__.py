@@ -3,6 +3,7 @@
     declaration.py  the class attributes -> what the floors below understand
     relations.py    what `include` says of related rows
     given.py        the schemas, given or derived, and what they may not name
+    advice.py       what is asked without an index
     rows.py         one method an action, over a Store; each may be overridden alone
     access.py       which actions there are, and who may call them
     caller.py       scope and hooks, solved by FastAPI for who calls
@@ -25,8 +26,10 @@ from typing import Any, ClassVar, TypeVar
 
 from fastapi import APIRouter
 
+from howdah.database import Database
 from howdah.resource.actions import actions
-from howdah.resource.declaration import Embed
+from howdah.resource.advice import advise
+from howdah.resource.declaration import Embed, read_layout
 from howdah.resource.hooks import Change
 from howdah.resource.placing import give_way
 from howdah.resource.rows import Rows
@@ -54,6 +57,7 @@ class Resource(Rows[M]):
 
         An endpoint that is put on the router replaces the action of the same path.
         """
+        self._advise()
         members = {"resource": self, "largest_body": self.body}
         route_class = type("Route", (ResourceRoute,), members)
         router = APIRouter(**{"route_class": route_class, **options})
@@ -61,3 +65,12 @@ class Resource(Rows[M]):
             action.add_to(router)
         give_way(router)
         return router
+
+    def _advise(self) -> None:
+        """Tell once, and only while it is developed, what no index serves."""
+        developed = isinstance(self.db, Database) and self.db.settings.howdah_dev
+        if developed and not self._advised:
+            advise(type(self), read_layout(type(self)))
+        self._advised = True
+
+    _advised = False

@@ -27,7 +27,7 @@ __all__ = ("actions",)
 
 def actions(resource: Rows[Any]) -> list[Action]:
     """Return the routes; fixed paths stand before a row's, which would match them."""
-    return [each for each in _all(resource) if has(type(resource), each.name)]
+    return [each for each in _all(resource) if has(type(resource), each.kind)]
 
 
 def _all(resource: Rows[Any]) -> list[Action]:

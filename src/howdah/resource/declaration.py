@@ -77,6 +77,8 @@ class Declaration:
     """Fields to filter by, as `price` or, over a relation, `category__name`."""
     sort: ClassVar[tuple[str, ...]] = ()
     """Fields to sort by; the primary key always breaks ties."""
+    unindexed: ClassVar[tuple[str, ...]] = ()
+    """Fields, or "search", that need no index: `howdah dev` is silent about them."""
     include: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Relations that `include=` embeds: a resource, a schema or an `Embed` by name."""
     envelope: ClassVar[bool] = False
