@@ -3,11 +3,12 @@
 What a declaration lacks or gets wrong is said here, when the app starts.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, cast
 
+from fastapi.params import Depends
 from pydantic import BaseModel
 from sqlalchemy import Column
 
@@ -16,7 +17,6 @@ from howdah.models import (
     declared_model,
     kept_answers,
     mapped_columns,
-    python_type,
     relationships,
     unique_where,
 )
@@ -29,9 +29,10 @@ from howdah.resource.given import (
     shown,
     updated,
 )
+from howdah.schemas import filter_type
 from howdah.search import FullText, FullTextColumn, full_text_column
 from howdah.settings import PageLimits
-from howdah.statements import Layout, Target
+from howdah.statements import Layout, Link, Target
 
 __all__ = ("Declaration", "Embed", "read_language", "read_layout", "schema_layout")
 
@@ -76,14 +77,26 @@ class Declaration:
     """Fields to filter by, as `price` or, over a relation, `category__name`."""
     sort: ClassVar[tuple[str, ...]] = ()
     """Fields to sort by; the primary key always breaks ties."""
+    unindexed: ClassVar[tuple[str, ...]] = ()
+    """Fields, or "search", that need no index: `howdah dev` is silent about them."""
     include: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Relations that `include=` embeds: a resource, a schema or an `Embed` by name."""
     envelope: ClassVar[bool] = False
     """Answer lists as `{"items", "total", "skip", "limit"}` instead of bare."""
     upsert: ClassVar[tuple[str, ...]] = ()
     """Fields, unique together, by which `PUT /` tells new rows from known ones."""
+    relations: ClassVar[tuple[str, ...]] = ()
+    """Relations of many to many whose ids can be read and written, `/{id}/tags`."""
     require_match: ClassVar[bool] = False
     """Refuse changes that do not say by If-Match which version they are meant for."""
+    read_only: ClassVar[bool] = False
+    """Have no action that writes."""
+    without: ClassVar[tuple[str, ...]] = ()
+    """Actions, or groups of them, that there are not: `("delete",)`."""
+    only: ClassVar[tuple[str, ...]] = ()
+    """Actions, or groups of them, beside which there are none; empty for all."""
+    dependencies: ClassVar[Mapping[str, Sequence[Depends]]] = MappingProxyType({})
+    """What FastAPI asks first, by action or group: `{"write": [Depends(admin)]}`."""
     page: ClassVar[PageLimits] = PageLimits()
     longest_list: ClassVar[int] = 10_000
     """Most values of a list in the body of a search; an address takes 100."""
@@ -96,6 +109,26 @@ class Declaration:
     SQLite, and where the read schema shows what PostgreSQL cannot write."""
     body: ClassVar[int] = 16 * 1024 * 1024
     """Most bytes of a request's body."""
+
+    def scope(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the condition of the rows that there are for who calls.
+
+        Declared with FastAPI's dependencies as parameters, `async` or not:
+        `def scope(self, user: CurrentUser): return Item.owner_id == user.id`. All
+        rows are `sqlalchemy.true()`, none are `sqlalchemy.false()`.
+        """
+
+    def before_write(self, change: Any, *args: Any, **kwargs: Any) -> Any:
+        """Look at a `Change` before it is made: raise, or return another one.
+
+        Declared with FastAPI's dependencies behind the change, `async` or not.
+        """
+
+    def after_write(self, change: Any, *args: Any, **kwargs: Any) -> Any:
+        """Learn of a `Change` that is stored for good.
+
+        What it raises is logged, and does not change the answer.
+        """
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -138,6 +171,7 @@ def read_layout(cls: type[Declaration]) -> Layout:
         filters={name: _target(cls, name, fields) for name in cls.filters},
         schema=cls.read_schema,
         kept=kept_answers(cls.model.__table__.metadata),
+        links={name: _link(cls, name) for name in cls.relations},
     )
 
 
@@ -178,7 +212,7 @@ def read_language(cls: type[Declaration], layout: Layout) -> Language:
         )
     return Language(
         filters=[
-            Field(name=name, annotation=python_type(target.column.type))
+            Field(name=name, annotation=filter_type(target.column))
             for name, target in layout.filters.items()
         ],
         sort=cls.sort,
@@ -217,6 +251,17 @@ def _full_text(cls: type[Declaration]) -> FullTextColumn | None:
     if not isinstance(cls.search, FullText):
         return None
     return full_text_column(cls.model.__table__, cls.search)
+
+
+def _link(cls: type[Declaration], name: str) -> Link:
+    """Return what relates rows to others, or raise Misconfigured."""
+    known = relationships(cls.model)
+    if name not in known:
+        raise Misconfigured(
+            f"{cls.__name__}: relations names {name}, but {cls.model.__name__} has no "
+            f"such relation; it has {', '.join(known) or 'none'}"
+        )
+    return Link.of(getattr(cls.model, name).property)
 
 
 def _target(

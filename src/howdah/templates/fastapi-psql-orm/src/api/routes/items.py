@@ -27,6 +27,8 @@ class Items(Resource[Item]):
     soft_delete = "is_active"
     filters = (*PUBLIC, "category__name")
     sort = PUBLIC
+    # Seldom asked, so not worth an index that every write has to keep.
+    unindexed = ("description", "tax", "updated_at")
     page = PageLimits(default=100, maximum=1000)
 
 
