@@ -6,6 +6,7 @@
     shown.py       rows as JSON, by their read schema
     once.py        answers that are kept for requests that are sent again
     related.py     embedded rows, one query a relation
+    linked.py      rows between two others, which relate them
     fitting.py     what a column takes, where the database itself does not look
     references.py  which reference leads nowhere, where the database does not say
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Self, TypeVar
 
+from pydantic_core import to_json
 from sqlalchemy import (
     BindParameter,
     Boolean,
@@ -35,10 +36,11 @@ from howdah.limits import holds, largest, too_large
 from howdah.models import constraint_fields, unique_where
 from howdah.orm.fitting import fitted
 from howdah.orm.found import Finder, Found, execute
+from howdah.orm.linked import linked, relink
 from howdah.orm.once import keep_answer, take_turn
 from howdah.orm.references import explained
 from howdah.orm.shown import Shown
-from howdah.orm.written import changed, deletes_by_itself, made
+from howdah.orm.written import changed, deletes_by_itself, made, touched
 from howdah.paging import OffsetPage, Page, Slice
 from howdah.query import SHOW_ALL, Filter, Query, Show
 from howdah.rendering import position_text, read_position
@@ -54,7 +56,7 @@ from howdah.statements.conditions import WORDS, conditions
 from howdah.statements.layout import is_readable
 from howdah.statements.order import behind
 from howdah.statements.places import Filled
-from howdah.store import NO_CONDITIONS, Match, Once, Row
+from howdah.store import NO_CONDITIONS, Change, Match, Once, Row
 
 __all__ = ("OrmStore",)
 
@@ -230,6 +232,36 @@ class OrmStore:
             return self._shown.rows(session, [row for row, _ in stored])
 
         return await self._raced(work, rows) if rows else b"[]"
+
+    async def relate(
+        self,
+        key: Any,
+        relation: str,
+        change: Change,
+        ids: Sequence[Any],
+        *,
+        match: Match = None,
+    ) -> str:
+        """Set, add or remove related rows; return the tag of the row's version."""
+
+        def work(session: Session) -> str:
+            row, tag = self._one(session, key, lock=True, match=match)
+            values = self._shown.values(row)
+            if relink(session, self._layout, relation, values, change, ids):
+                ((_, tag),) = self._flushed(session, [touched(row)])
+            return tag
+
+        return await self._write(work)
+
+    async def related(self, key: Any, relation: str) -> bytes:
+        """Return the JSON list of the ids of related rows, in their order."""
+
+        def work(session: Session) -> bytes:
+            row, _ = self._one(session, key)
+            link = self._layout.links[relation]
+            return to_json(linked(session, link, self._shown.values(row)))
+
+        return await self._read(work)
 
     async def _raced(self, work: Callable[[Session], T], given: Sequence[Values]) -> T:
         """Write, and again where somebody else has just made such a row."""

@@ -11,7 +11,7 @@ from sqlalchemy.orm.attributes import flag_modified
 
 from howdah.errors import Invalid
 
-__all__ = ("changed", "deletes_by_itself", "made")
+__all__ = ("changed", "deletes_by_itself", "made", "touched")
 
 
 def made(model: type[Any], values: Mapping[str, Any]) -> Any:
@@ -32,6 +32,14 @@ def changed(row: Any, values: Mapping[str, Any]) -> Any:
         for name, value in values.items():
             setattr(row, name, value)
             flag_modified(row, name)
+    return row
+
+
+def touched(row: Any) -> Any:
+    """Return the row, to be written once more with the values that it has."""
+    mapper = sqlalchemy.inspect(type(row))
+    plain = [a.key for a in mapper.column_attrs if not a.columns[0].primary_key]
+    flag_modified(row, plain[0] if plain else mapper.column_attrs.keys()[0])
     return row
 
 
