@@ -32,7 +32,7 @@ from howdah.errors import (
     StaleVersion,
     from_sqlstate,
 )
-from howdah.limits import holds, largest, too_large
+from howdah.limits import holds, largest, too_large, too_long
 from howdah.models import constraint_fields, unique_where
 from howdah.orm.fitting import fitted
 from howdah.orm.found import Finder, Found, execute
@@ -538,7 +538,8 @@ class OrmStore:
         names = {name for row in rows for name in row}
         columns = {name: [row.get(name) for row in rows] for name in names}
         given = columns if len(rows) > 1 else rows[0]
-        if faults := too_large(self._layout.fields, given):
+        fields = self._layout.fields
+        if faults := (*too_large(fields, given), *too_long(fields, given)):
             raise Invalid(errors=faults)
 
     def _refuse_filters(self, query: Query) -> None:
