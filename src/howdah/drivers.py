@@ -48,7 +48,10 @@ NETWORK = (*FOREIGN, OSError, TimeoutError)
 _DISCONNECTS = frozenset(
     {"25006", "25P03", "25P04", "57P01", "57P02", "57P03", "57P04", "57P05"}
 )
-_WRITE = re.compile(r"\b(INSERT INTO|UPDATE|DELETE FROM)\s+(?:ONLY\s+)?([\w.\"]+)")
+# FOR UPDATE only locks.
+_WRITE = re.compile(
+    r"(?<!FOR )(?<!KEY )\b(INSERT INTO|UPDATE|DELETE FROM)\s+(?:ONLY\s+)?([\w.\"]+)"
+)
 
 
 @contextmanager

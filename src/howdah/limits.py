@@ -8,7 +8,7 @@ from sqlalchemy.types import BigInteger, TypeEngine
 
 from howdah.errors import FieldError, Invalid
 
-__all__ = ("holds", "largest", "too_large")
+__all__ = ("holds", "largest", "too_large", "too_long")
 
 
 def largest(type_: TypeEngine[Any]) -> int | None:
@@ -38,6 +38,25 @@ def too_large(
         if (limit := largest(column.type)) is not None
         for index, value in _numbered(values.get(name))
         if isinstance(value, int) and not holds(limit, value)
+    )
+
+
+def too_long(
+    fields: Mapping[str, Column[Any]], values: Mapping[str, Any]
+) -> tuple[FieldError, ...]:
+    """Return which of these values are longer than their columns; see `too_large`."""
+    return tuple(
+        FieldError(
+            field=name,
+            index=index,
+            code=Invalid.code,
+            message=f"is longer than {limit}, which is all that the column holds",
+        )
+        for name, column in fields.items()
+        if (limit := getattr(column.type, "length", None)) is not None
+        for index, value in _numbered(values.get(name))
+        # Blanks that are too many are dropped, says the SQL standard.
+        if isinstance(value, str) and len(value.rstrip(" ")) > limit
     )
 
 

@@ -7,7 +7,7 @@ statement and no connection.
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
@@ -54,6 +54,7 @@ __all__ = (
     "TimestampColumns",
     "TimestampFields",
     "constraint_fields",
+    "constraint_named",
     "declared_model",
     "idempotency_table",
     "is_secret",
@@ -302,10 +303,20 @@ def constraint_fields(name: str | None, tables: Iterable[Table]) -> tuple[str, .
     if name is None:
         return ()
     for table in tables:
-        for given, columns in _constraints(table):
-            if given == name:
-                return columns
+        found = constraint_named(name, table)
+        if found is not None:
+            return _columns_of(table, found)
     return ()
+
+
+def constraint_named(name: str, table: Table) -> Constraint | Index | None:
+    """Return the constraint or index of a table that PostgreSQL knows by a name."""
+    for constraint in table.constraints:
+        columns = _columns_of(table, constraint)
+        given = constraint.name or _default_name(table, constraint, columns)
+        if str(given) == name:
+            return constraint
+    return next((index for index in table.indexes if index.name == name), None)
 
 
 def unique_where(
@@ -333,15 +344,7 @@ def unique_where(
     )
 
 
-def _constraints(table: Table) -> Iterator[tuple[str, tuple[str, ...]]]:
-    for constraint in table.constraints:
-        columns = _columns_of(table, constraint)
-        yield str(constraint.name or _default_name(table, constraint, columns)), columns
-    for index in table.indexes:
-        yield str(index.name), tuple(column.name for column in index.columns)
-
-
-def _columns_of(table: Table, constraint: Constraint) -> tuple[str, ...]:
+def _columns_of(table: Table, constraint: Constraint | Index) -> tuple[str, ...]:
     columns = tuple(column.name for column in getattr(constraint, "columns", ()))
     if not columns and isinstance(constraint, CheckConstraint):
         # A rule that is written as text: the columns are the words that are columns.

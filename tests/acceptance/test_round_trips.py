@@ -267,6 +267,18 @@ async def test_a_refused_creation_with_a_key_is_two_round_trips(client, relay):
     assert relay.said == "BES" * 2
 
 
+async def test_a_refused_batch_asks_once_more_which_row_it_was(client, relay):
+    batch = [NOTEBOOK, {**NOTEBOOK, "category_id": 77}]
+    await client.post("/items/batch", json=batch)
+    relay.said = ""
+
+    response = await client.post("/items/batch", json=batch)
+
+    errors = response.json()["errors"]
+    assert [(e["field"], e["index"]) for e in errors] == [("category_id", 1)]
+    assert relay.said == "BES" * 2
+
+
 async def test_bad_input_is_no_round_trip(client, relay):
     relay.said = ""
 

@@ -22,19 +22,24 @@ from howdah.errors import (
     Invalid,
     NotFound,
     StaleVersion,
+    StillReferenced,
 )
 from howdah.fast.batches import Batch, Changes, key_arrays, key_fields
+from howdah.fast.culprits import name_rows
 from howdah.fast.once import new_answer, once_values, refuse_kept, why_refused
 from howdah.fast.plans import Plan, python_defaults
-from howdah.limits import holds, largest, too_large
+from howdah.limits import holds, largest, too_large, too_long
 from howdah.models import constraint_fields
 from howdah.paging import OffsetPage, Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
 from howdah.rendering import read_position
 from howdah.statements import (
     MATCH,
+    Becoming,
     Layout,
+    change_name,
     filter_values,
+    given_rows,
     guard,
     key_values,
     position_name,
@@ -142,7 +147,7 @@ class FastStore:
                 self._layout, batch.names, partly=batch.partly
             ),
         )
-        body: str = (await self._write(plan, batch.arrays))[0]
+        body: str = (await self._write_many(plan, batch.arrays, self._new(batch)))[0]
         return body.encode()
 
     async def update(
@@ -171,7 +176,12 @@ class FastStore:
             ),
         )
         arrays = {**batch.arrays, **key_arrays(self._layout, keys)}
-        body, missing = await self._write(plan, arrays)
+        given = partial(
+            given_rows, self._layout, batch.names, partly=batch.partly, keyed=True
+        )
+        body, missing = await self._write_many(
+            plan, arrays, lambda: Becoming.changed(given())
+        )
         self._check_found(keys, missing)
         return bytes(body.encode())
 
@@ -192,7 +202,11 @@ class FastStore:
             ("delete_many", hard),
             lambda: statements.delete_many(self._layout, hard=hard),
         )
-        row = await self._write(plan, key_arrays(self._layout, keys))
+        row = await self._write_many(
+            plan,
+            key_arrays(self._layout, keys),
+            lambda: Becoming.changed(given_rows(self._layout, (), keyed=True)),
+        )
         self._check_found(keys, row[0])
 
     async def restore(self, key: Any, *, match: Match = None) -> Row:
@@ -244,8 +258,8 @@ class FastStore:
             ),
         )
         given = {**batch.arrays, **changes.arrays, **self._touched({})}
-        body: str = (await self._write(plan, given))[0]
-        return body.encode()
+        row = await self._write_many(plan, given, self._put(batch, on, changes))
+        return bytes(row[0].encode())
 
     async def _change(
         self,
@@ -273,7 +287,9 @@ class FastStore:
         )
         asked = once_values(self._layout, once)
         try:
-            found = await self._write(plan, {**asked, **batch.arrays}, again=True)
+            given = {**asked, **batch.arrays}
+            new = self._new(batch)
+            found = await self._write_many(plan, given, new, again=True)
         except (Conflict, Invalid) as refused:
             # Perhaps by the rows of the first time, which has only just ended: their
             # answer was kept behind the back of this statement's snapshot.
@@ -315,6 +331,9 @@ class FastStore:
         scope = self._layout.scope
         if scope is not None:
             guard(statement, scope, self._layout.table)
+        return self._renamed(statement)
+
+    def _renamed(self, statement: ClauseElement) -> Plan:
         scopes = self._layout.scopes
         return Plan.of(statement, {k: n for s in scopes for k, n in s.names.items()})
 
@@ -372,12 +391,53 @@ class FastStore:
             self._blame(error, values)
             raise
 
+    async def _write_many(
+        self,
+        plan: Plan,
+        values: Mapping[str, Any],
+        becoming: Callable[[], Becoming],
+        *,
+        again: bool = False,
+    ) -> Any:
+        """Write rows; where that fails, find out which of them are to blame."""
+        try:
+            return await self._write(plan, values, again=again)
+        except HowdahError as error:
+            if isinstance(error, StillReferenced):
+                error.errors = ()
+                error.naming(self._keys)
+
+            async def ask(question: ClauseElement) -> Any:
+                row = await self._read(self._renamed(question), values)
+                return None if row is None else row[0]
+
+            await name_rows(error, becoming, ask)
+            raise
+
+    def _new(self, batch: Batch) -> Callable[[], Becoming]:
+        """Return what tells what new rows become."""
+        return lambda: Becoming.new(
+            given_rows(self._layout, batch.names, partly=batch.partly)
+        )
+
+    def _put(
+        self, batch: Batch, on: Sequence[str], changes: Changes
+    ) -> Callable[[], Becoming]:
+        """Return what tells what rows that are put become."""
+        flags = [change_name(name) for name in changes.names if name in changes.seldom]
+        return lambda: Becoming.put(
+            given_rows(self._layout, batch.names, partly=batch.partly, flags=flags),
+            on,
+            changes.names,
+            changes.seldom,
+        )
+
     def _blame(self, error: HowdahError, values: Mapping[str, Any]) -> None:
         """Name the fields that an error of the database is about."""
         if isinstance(error, Invalid) and not error.errors:
             fields = self._layout.fields
             given = {name: values.get(value_name(name)) for name in fields}
-            error.errors = too_large(fields, given)
+            error.errors = (*too_large(fields, given), *too_long(fields, given))
         tables = self._layout.table.metadata.tables.values()
         error.naming(constraint_fields(error.constraint, tables))
 

@@ -18,10 +18,12 @@ it can be compiled once (`fast`) and filled in for ever.
     given.py       the rows of a batch as a table
     many.py        create, update, delete, of many rows
     upserting.py   insert, or change what is in the way
+    culprits.py    which rows of a batch break a rule
 """
 
 from howdah.statements.conditions import filter_name, filter_values
-from howdah.statements.given import sent_name, value_name
+from howdah.statements.culprits import Becoming, culprits, without_value
+from howdah.statements.given import given_rows, sent_name, value_name
 from howdah.statements.layout import (
     MATCH,
     ColumnOfRows,
@@ -63,6 +65,7 @@ __all__ = (
     "MATCH",
     "ONCE",
     "TURN",
+    "Becoming",
     "ColumnOfRows",
     "Embed",
     "Layout",
@@ -76,11 +79,13 @@ __all__ = (
     "create_many",
     "create_many_once",
     "create_once",
+    "culprits",
     "delete_many",
     "filter_name",
     "filter_values",
     "found",
     "get",
+    "given_rows",
     "guard",
     "hard_delete",
     "kept_answer",
@@ -99,4 +104,5 @@ __all__ = (
     "upsert",
     "upsert_many",
     "value_name",
+    "without_value",
 )
