@@ -24,6 +24,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 from howdah import Database, Misconfigured, Resource, connect
+from howdah.memory import MemoryDatabase
 from howdah.models import idempotency_table, kept_answers
 from howdah.settings import Pool
 from howdah.store import Once, Replayed
@@ -542,6 +543,21 @@ async def test_a_row_that_sends_nothing_is_created_once(db, kept):
     assert first.json() == {"id": 1, "text": "nothing"}
     same(first, again)
     assert batch.json() == [{"id": number, "text": "nothing"} for number in (2, 3)]
+
+
+async def test_in_memory_an_answer_is_known_for_a_day_as_well(kept):
+    now = [datetime(2026, 1, 1, tzinfo=UTC)]
+    store = Notes(MemoryDatabase(now=lambda: now[0])).store
+    once = Once(key="k", fingerprint=b"f")
+
+    await store.create({"text": "a"}, once=once)
+    now[0] += timedelta(hours=23, minutes=59)
+    with pytest.raises(Replayed):
+        await store.create({"text": "a"}, once=once)
+    now[0] += timedelta(minutes=1)
+    anew = await store.create({"text": "a"}, once=once)
+
+    assert anew.key == 2
 
 
 async def test_a_text_that_is_too_long_is_refused(db, kept):

@@ -28,6 +28,7 @@ from sqlalchemy import (
     tuple_,
     update,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -374,6 +375,14 @@ def scoped_layout():
         ),
         pytest.param(lambda _: NOTES.delete(), id="delete"),
         pytest.param(lambda _: insert(NOTES).returning(NOTES.c.id), id="insert"),
+        pytest.param(
+            lambda layout: (
+                postgresql.insert(NOTES)
+                .on_conflict_do_update(index_elements=["id"], set_={"text": "a"})
+                .returning(*layout.held)
+            ),
+            id="upsert",
+        ),
     ],
 )
 def test_a_statement_that_forgets_the_scope_is_never_run(statement):

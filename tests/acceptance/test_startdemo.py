@@ -236,6 +236,7 @@ def test_dev_brings_everything_and_leaves_nothing_running(files, root):
     assert len(first) == 6
     assert f"http://127.0.0.1:{port}/docs" in output
     assert "https://" not in docs
+    assert "no index serves" not in output
     assert not EmbeddedPostgres(root / ".howdah/postgres").running
 
     process = start(root, "howdah", "dev", PORT=str(port))

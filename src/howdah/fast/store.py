@@ -7,6 +7,7 @@ its machinery for each execution is left out.
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
@@ -87,6 +88,7 @@ class FastStore:
 
     async def list(self, query: Query, page: Page) -> Slice:
         """Return a page of rows, in the query's order and then that of their keys."""
+        query = self._countable(query)
         plan = self._plan(
             ("list", query.shape, _page_shape(page)),
             lambda: statements.list_rows(self._layout, query, page),
@@ -105,12 +107,21 @@ class FastStore:
 
     async def count(self, query: Query) -> int:
         """Return how many rows there are, or how many the planner thinks there are."""
+        query = self._countable(query)
         if query.count == "estimated":
             return await self._estimate(query)
         plan = self._plan(
             ("count", query.shape), lambda: statements.count(self._layout, query)
         )
         return int((await self._read(plan, filter_values(query)))[0])
+
+    def _countable(self, query: Query) -> Query:
+        """Return a query that tells nothing of rows beyond the scope.
+
+        The planner estimates from statistics of all rows, of what is in them as well.
+        """
+        hides = query.count == "estimated" and self._layout.scopes
+        return replace(query, count="exact") if hides else query
 
     async def _estimate(self, query: Query) -> int:
         # EXPLAIN cannot stand inside of a statement; it takes a round trip of its own.
@@ -288,8 +299,11 @@ class FastStore:
         asked = once_values(self._layout, once)
         try:
             given = {**asked, **batch.arrays}
-            new = self._new(batch)
-            found = await self._write_many(plan, given, new, again=True)
+            found = await (
+                self._write_many(plan, given, self._new(batch), again=True)
+                if many
+                else self._write(plan, given, again=True)
+            )
         except (Conflict, Invalid) as refused:
             # Perhaps by the rows of the first time, which has only just ended: their
             # answer was kept behind the back of this statement's snapshot.

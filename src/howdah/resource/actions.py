@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from howdah.resource.access import has
 from howdah.resource.action import Action
 from howdah.resource.batches import delete_many_action, update_many_action
 from howdah.resource.reading import (
@@ -26,6 +27,10 @@ __all__ = ("actions",)
 
 def actions(resource: Rows[Any]) -> list[Action]:
     """Return the routes; fixed paths stand before a row's, which would match them."""
+    return [each for each in _all(resource) if has(type(resource), each.kind)]
+
+
+def _all(resource: Rows[Any]) -> list[Action]:
     return [
         create_action(resource),
         list_action(resource),

@@ -3,11 +3,12 @@
 What a declaration lacks or gets wrong is said here, when the app starts.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, ClassVar, cast
 
+from fastapi.params import Depends
 from pydantic import BaseModel
 from sqlalchemy import Column
 
@@ -76,6 +77,8 @@ class Declaration:
     """Fields to filter by, as `price` or, over a relation, `category__name`."""
     sort: ClassVar[tuple[str, ...]] = ()
     """Fields to sort by; the primary key always breaks ties."""
+    unindexed: ClassVar[tuple[str, ...]] = ()
+    """Fields, or "search", that need no index: `howdah dev` is silent about them."""
     include: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     """Relations that `include=` embeds: a resource, a schema or an `Embed` by name."""
     envelope: ClassVar[bool] = False
@@ -84,6 +87,14 @@ class Declaration:
     """Fields, unique together, by which `PUT /` tells new rows from known ones."""
     require_match: ClassVar[bool] = False
     """Refuse changes that do not say by If-Match which version they are meant for."""
+    read_only: ClassVar[bool] = False
+    """Have no action that writes."""
+    without: ClassVar[tuple[str, ...]] = ()
+    """Actions, or groups of them, that there are not: `("delete",)`."""
+    only: ClassVar[tuple[str, ...]] = ()
+    """Actions, or groups of them, beside which there are none; empty for all."""
+    dependencies: ClassVar[Mapping[str, Sequence[Depends]]] = MappingProxyType({})
+    """What FastAPI asks first, by action or group: `{"write": [Depends(admin)]}`."""
     page: ClassVar[PageLimits] = PageLimits()
     longest_list: ClassVar[int] = 10_000
     """Most values of a list in the body of a search; an address takes 100."""
@@ -91,6 +102,26 @@ class Declaration:
     """Most rows of one batch."""
     body: ClassVar[int] = 16 * 1024 * 1024
     """Most bytes of a request's body."""
+
+    def scope(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the condition of the rows that there are for who calls.
+
+        Declared with FastAPI's dependencies as parameters, `async` or not:
+        `def scope(self, user: CurrentUser): return Item.owner_id == user.id`. All
+        rows are `sqlalchemy.true()`, none are `sqlalchemy.false()`.
+        """
+
+    def before_write(self, change: Any, *args: Any, **kwargs: Any) -> Any:
+        """Look at a `Change` before it is made: raise, or return another one.
+
+        Declared with FastAPI's dependencies behind the change, `async` or not.
+        """
+
+    def after_write(self, change: Any, *args: Any, **kwargs: Any) -> Any:
+        """Learn of a `Change` that is stored for good.
+
+        What it raises is logged, and does not change the answer.
+        """
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -4,7 +4,7 @@ The related resource decides what is seen of its rows: its read schema, its soft
 delete. It is not asked what it embeds itself, so relations may lead in circles.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,13 +22,23 @@ from howdah.resource.declaration import (
 )
 from howdah.statements import Layout
 
-__all__ = ("with_embeds",)
+__all__ = ("related_resources", "with_embeds")
 
 
 def with_embeds(cls: type[Declaration], layout: Layout) -> Layout:
     """Return the layout with the relations that may be embedded."""
     embeds = {name: _embed(cls, layout, name) for name in cls.include}
     return replace(layout, embeds=embeds)
+
+
+def related_resources(cls: type[Declaration]) -> Mapping[str, type[Declaration]]:
+    """Return the resources of the relations that may be embedded, where there are."""
+    given = {name: cls.include[name] for name in cls.include}
+    shown = {
+        name: _resolved(it.shown if isinstance(it, Embed) else it)
+        for name, it in given.items()
+    }
+    return {name: it for name, it in shown.items() if issubclass(it, Declaration)}
 
 
 def _embed(

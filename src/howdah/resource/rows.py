@@ -4,9 +4,14 @@ Each may be overridden alone. No path, no status, no header.
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from copy import copy
+from functools import cached_property
+from typing import Annotated, Any, Generic, Self, TypeVar
 
+from fastapi import Depends
 from pydantic import BaseModel
 from sqlalchemy import Column
 
@@ -16,9 +21,11 @@ from howdah.fast import FastStore
 from howdah.memory import MemoryDatabase, MemoryStore
 from howdah.paging import Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
+from howdah.resource.access import refuse_unknown
+from howdah.resource.caller import Caller, is_declared
 from howdah.resource.declaration import Declaration, read_language, read_layout
 from howdah.resource.given import sent
-from howdah.resource.relations import with_embeds
+from howdah.resource.relations import related_resources, with_embeds
 from howdah.statements import Layout
 from howdah.store import Match, Once, Row, Store
 
@@ -41,12 +48,66 @@ class Rows(Declaration, Generic[M]):
         self.fields = layout.fields
         self.keys = _key_fields(layout)
         self.language = read_language(type(self), layout)
-        self.store = store or _store(db, layout, self.name)
+        self._store = store or _store(db, layout, self.name)
+        self._callers: ContextVar[Store | None] = ContextVar("caller", default=None)
+        self._mine: Store | None = None
+        self.caller = Caller(self, tuple(self.keys), self._related)
         self.keeps_answers = layout.kept is not None
         _check_overrides(type(self))
+        refuse_unknown(type(self))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name})"
+
+    def _related(self) -> Mapping[str, "Rows[Any]"]:
+        """Return the resources of the relations that may be embedded."""
+        related = related_resources(type(self))
+        return {
+            name: cls(self.db)
+            for name, cls in related.items()
+            if issubclass(cls, Rows) and is_declared(cls, "scope")
+        }
+
+    @property
+    def store(self) -> Store:
+        """The store of who calls; of rows that belong to nobody, the store itself."""
+        store = self._mine or self._callers.get()
+        if store is not None:
+            return store
+        if self.caller.is_known:
+            raise Misconfigured(
+                f"{type(self).__name__} has a scope or hooks, and nobody is known to "
+                "call; take Depends(resource.scoped) in an endpoint of your own"
+            )
+        return self._store
+
+    @cached_property
+    def scoped(self) -> Callable[..., Awaitable[Self]]:
+        """A dependency: the resource as there is of it for who calls, hooks included.
+
+        For plain endpoints: `items: Annotated[Items, Depends(resource.scoped)]`.
+        """
+        return self.solving(writes=True)
+
+    def solving(self, *, writes: bool) -> Callable[..., Awaitable[Self]]:
+        """Return a dependency as `scoped`, which may know that nothing is written."""
+        limited = Depends(self.caller.dependency(writes=writes))
+
+        async def scoped(limit: Annotated[Any, limited]) -> Self:
+            mine = copy(self)
+            mine._mine = limit(self._store)  # noqa: SLF001 - one of us
+            return mine
+
+        return scoped
+
+    @contextmanager
+    def calling(self, mine: "Rows[M]") -> Iterator[None]:
+        """Let the store be that of who calls, as `scoped` gave it, inside the block."""
+        token = self._callers.set(mine.store)
+        try:
+            yield
+        finally:
+            self._callers.reset(token)
 
     async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
         """Return one row, or raise NotFound; `show` says what of it."""

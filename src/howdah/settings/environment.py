@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     db_retry_delay: _Seconds = 1.0
     db_echo: bool = False
     debug: bool = False
+    howdah_dev: bool = False
 
     def __init__(self, **values: Any) -> None:
         try:

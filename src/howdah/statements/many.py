@@ -10,9 +10,11 @@ from sqlalchemy import (
     ColumnElement,
     Insert,
     Select,
+    TextClause,
     Update,
     delete,
     insert,
+    literal_column,
     null,
     select,
     union_all,
@@ -117,6 +119,9 @@ def default_of(column: Column[Any]) -> ColumnElement[Any]:
     if not isinstance(default, DefaultClause):
         return null()
     arg: Any = default.arg
+    if isinstance(arg, TextClause):
+        # A text can be no column of a subquery; the same text as a column can.
+        return literal_column(f"({arg.text})", column.type)
     return quoted(arg) if isinstance(arg, str) else arg
 
 

@@ -32,6 +32,7 @@ from sqlalchemy import (
     true,
     update,
 )
+from sqlalchemy.dialects.postgresql.dml import OnConflictDoUpdate
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import BooleanClauseList
@@ -161,7 +162,9 @@ def guard(statement: ClauseElement, scope: Scope, table: Table) -> None:
     changes = [e for e in elements if isinstance(e, writes) and e.table is table]
     for change in changes:
         inside = list(visitors.iterate(change))
-        known = isinstance(change, Insert) or _has(inside, Within, scope)
+        takes_known = any(isinstance(e, OnConflictDoUpdate) for e in inside)
+        is_new = isinstance(change, Insert) and not takes_known
+        known = is_new or _has(inside, Within, scope)
         held = isinstance(change, Delete) or _has(inside, Held, scope)
         if not (known and held):
             raise _unlimited(change)

@@ -31,6 +31,8 @@ class Items(Resource[Item]):
     filters = (*PUBLIC, "category__name")
     sort = PUBLIC
     include: ClassVar = {"category": Categories}
+    # Seldom asked, so not worth an index that every write has to keep.
+    unindexed = ("description", "tax", "updated_at")
     page = PageLimits(default=100, maximum=1000)
 
 
