@@ -17,7 +17,6 @@ from howdah.models import (
     declared_model,
     kept_answers,
     mapped_columns,
-    python_type,
     relationships,
     unique_where,
 )
@@ -30,6 +29,7 @@ from howdah.resource.given import (
     shown,
     updated,
 )
+from howdah.schemas import filter_type
 from howdah.search import FullText, FullTextColumn, full_text_column
 from howdah.settings import PageLimits
 from howdah.statements import Layout, Target
@@ -200,7 +200,7 @@ def read_language(cls: type[Declaration], layout: Layout) -> Language:
         )
     return Language(
         filters=[
-            Field(name=name, annotation=python_type(target.column.type))
+            Field(name=name, annotation=filter_type(target.column))
             for name, target in layout.filters.items()
         ],
         sort=cls.sort,

@@ -6,6 +6,7 @@ it can be compiled once (`fast`) and filled in for ever.
 
     scope.py       the condition that limits which rows a caller may touch
     layout.py      what a resource shows of a table
+    forms.py       a column as PostgreSQL writes it into JSON
     shown.py       columns and rows as the JSON that schemas describe
     embedded.py    related rows inside of a row's JSON
     places.py      values by name, or carried by the statement
