@@ -77,6 +77,8 @@ class Layout:
     """What a row looks like as JSON, for stores whose database does not write it."""
     embeds: Mapping[str, "Embed"] = field(default_factory=dict)
     """The relations whose rows may be embedded, by their names in JSON."""
+    links: Mapping[str, Any] = field(default_factory=dict)
+    """The relations that may be written, as `linking.Link`, by their names."""
 
     @property
     def keys(self) -> tuple[Column[Any], ...]:
