@@ -1,9 +1,13 @@
 """One request of a resource is one round trip, counted on the wire."""
 
+from typing import Annotated
+
 import pytest
-from catalogue import NOTEBOOK, Categories, Items, client_of
+from catalogue import NOTEBOOK, Categories, Category, Item, Items, client_of
+from fastapi import Header
 from relay import relaying
 from shop import create_shop, make_shop
+from sqlalchemy import and_
 
 from howdah import Database
 from howdah.settings import Pool
@@ -28,12 +32,24 @@ class Named(Categories):
     upsert = ("name",)
 
 
+class Owned(Queried):
+    """Items of a category that who calls names."""
+
+    def scope(self, category: Annotated[int | None, Header()] = None):
+        mine = Item.category.has(Category.id == category)
+        return and_(Item.category_id == category, mine, Item.price.not_in([0, 1]))
+
+    def before_write(self, change, category: Annotated[int | None, Header()] = None):
+        pass
+
+
 @pytest.fixture
 async def shop(relay):
     async with Database(relay.url, pool=Pool(size=2)) as db:
         shop = make_shop(db)
         shop.include_router(Queried(db).router(prefix="/queried"))
         shop.include_router(Named(db).router(prefix="/named"))
+        shop.include_router(Owned(db).router(prefix="/owned"))
         yield shop
 
 
@@ -169,6 +185,39 @@ async def test_an_estimate_is_a_round_trip_of_its_own_where_rows_are_left(
 
     assert listed.headers["x-total-count-kind"] == "estimated"
     assert relay.said == "BES" * 3
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        pytest.param("POST", "", NOTEBOOK, 201, id="create"),
+        pytest.param("GET", "1", None, 200, id="get"),
+        pytest.param("GET", f"?{ASKED}&include=category", None, 200, id="list"),
+        pytest.param("GET", "search?q=Item&count=estimated", None, 200, id="search"),
+        pytest.param("GET", f"count?{FILTERS}", None, 200, id="count"),
+        pytest.param("PATCH", "1", {"price": 5}, 200, id="patch"),
+        pytest.param("PATCH", "1", {"category_id": None}, 403, id="leave"),
+        pytest.param("PATCH", "2", {"price": 5}, 404, id="another's"),
+        pytest.param("POST", "batch", rows(10), 201, id="create many"),
+        pytest.param("PATCH", "batch", [{"id": 1, "price": 5}], 200, id="update many"),
+        pytest.param("DELETE", "batch", [2], 404, id="delete many"),
+        pytest.param("DELETE", "1", None, 204, id="delete"),
+        pytest.param("POST", "1/restore", None, 200, id="restore"),
+    ],
+)
+async def test_each_request_in_a_scope_is_one_round_trip(
+    client, relay, method, path, body, status
+):
+    await client.post("/categories/", json={"name": "mine"})
+    await client.patch("/items/1", json={"category_id": 1})
+    mine = {"category": "1"}
+    await client.request(method, f"/owned/{path}", json=body, headers=mine)
+    relay.said = ""
+
+    response = await client.request(method, f"/owned/{path}", json=body, headers=mine)
+
+    assert response.status_code == status, response.text
+    assert relay.said == "BES"
 
 
 async def test_a_version_that_is_known_is_one_round_trip(client, relay):

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     func,
+    text,
     true,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -91,6 +92,7 @@ class Country(Base):
 
     code: Mapped[str] = mapped_column(String(2), primary_key=True)
     name: Mapped[str] = mapped_column(Text)
+    tongue: Mapped[str] = mapped_column(Text, server_default=text("'en'"))
     deleted_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
 
     # A name is taken only while the row that has it is there.

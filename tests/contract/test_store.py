@@ -230,7 +230,7 @@ async def test_what_is_unique_among_the_living_is_free_after_a_death(store_of):
     ("values", "field"),
     [
         pytest.param({"title": None}, "title", id="null"),
-        pytest.param({"title": "x" * 31}, None, id="too long"),
+        pytest.param({"title": "x" * 31}, "title", id="too long"),
         pytest.param({"pages": 2**31}, "pages", id="too large"),
         pytest.param({"sold": -(2**63) - 1}, "sold", id="too small"),
         pytest.param({"price": Decimal("1e10")}, None, id="too many digits"),
@@ -265,7 +265,7 @@ async def test_a_reference_leads_to_a_row(store_of):
     ):
         with pytest.raises(MissingReference) as caught:
             await work
-        assert caught.value.fields == ("shelf_id",)
+        assert set(caught.value.fields) == {"shelf_id"}
 
     await shelves.create({"name": "a"})
     key = (await books.create({**FULL, "shelf_id": 1})).key
@@ -591,3 +591,13 @@ async def test_a_walk_over_short_fractions_ends(store_of):
 
     assert await walked(books, query, "next") == list(TITLES)
     assert await books.count(Query(filters=(equal,))) == len(TITLES)
+
+
+async def test_a_taken_key_in_a_batch_is_a_duplicate_whatever_the_defaults(store_of):
+    countries = store_of(Countries)
+    france = {"code": "FR", "name": "France"}
+
+    with pytest.raises(Duplicate) as caught:
+        await countries.create_many([france, {**france, "name": "Francia"}])
+
+    assert set(caught.value.fields) == {"code"}

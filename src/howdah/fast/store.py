@@ -7,16 +7,24 @@ its machinery for each execution is left out.
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
 from sqlalchemy import ClauseElement, ColumnElement
 
 from howdah import statements
-from howdah.bulk import missing_rows, refuse_twice, split_keys
+from howdah.bulk import (
+    missing_rows,
+    refuse_twice,
+    refuse_unheld,
+    split_keys,
+    unrelated,
+)
 from howdah.database import Database
 from howdah.errors import (
     Conflict,
+    Contention,
     Duplicate,
     HowdahError,
     Invalid,
@@ -34,6 +42,7 @@ from howdah.paging import OffsetPage, Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
 from howdah.rendering import read_position
 from howdah.statements import (
+    IDS,
     MATCH,
     Becoming,
     Layout,
@@ -46,12 +55,14 @@ from howdah.statements import (
     touch_name,
     value_name,
 )
-from howdah.store import NO_CONDITIONS, Match, Once, Row
+from howdah.store import NO_CONDITIONS, Change, Match, Once, Row
 
 __all__ = ("FastStore",)
 
 # Shapes kept per store: fields sent in updates and creations make most of them.
 _MOST_PLANS = 500
+# How often a set of relations may lose to other changes of the same row.
+_MOST_RACES = 20
 
 
 class FastStore:
@@ -87,6 +98,7 @@ class FastStore:
 
     async def list(self, query: Query, page: Page) -> Slice:
         """Return a page of rows, in the query's order and then that of their keys."""
+        query = self._countable(query)
         plan = self._plan(
             ("list", query.shape, _page_shape(page)),
             lambda: statements.list_rows(self._layout, query, page),
@@ -105,12 +117,21 @@ class FastStore:
 
     async def count(self, query: Query) -> int:
         """Return how many rows there are, or how many the planner thinks there are."""
+        query = self._countable(query)
         if query.count == "estimated":
             return await self._estimate(query)
         plan = self._plan(
             ("count", query.shape), lambda: statements.count(self._layout, query)
         )
         return int((await self._read(plan, filter_values(query)))[0])
+
+    def _countable(self, query: Query) -> Query:
+        """Return a query that tells nothing of rows beyond the scope.
+
+        The planner estimates from statistics of all rows, of what is in them as well.
+        """
+        hides = query.count == "estimated" and self._layout.scopes
+        return replace(query, count="exact") if hides else query
 
     async def _estimate(self, query: Query) -> int:
         # EXPLAIN cannot stand inside of a statement; it takes a round trip of its own.
@@ -261,6 +282,50 @@ class FastStore:
         row = await self._write_many(plan, given, self._put(batch, on, changes))
         return bytes(row[0].encode())
 
+    async def relate(
+        self,
+        key: Any,
+        relation: str,
+        change: Change,
+        ids: Sequence[Any],
+        *,
+        match: Match = None,
+    ) -> str:
+        """Set, add or remove related rows; return the tag of the row's version."""
+        self._check(key)
+        link = self._layout.links[relation]
+        limit, matched = largest(link.other.type), match is not None
+        ids = refuse_unheld(relation, change, ids, limit)
+        plan = self._plan(
+            ("relate", relation, change, matched),
+            lambda: statements.relate(
+                self._layout, link, change, name=relation, matched=matched
+            ),
+        )
+        given = {IDS: ids, MATCH: match, **key_values(self._layout, key)}
+        # A set that lost a race saw old relations, and is made once more.
+        for _ in range(_MOST_RACES):
+            tag, unknown, fresh, there = await self._write(plan, given)
+            if tag is None:
+                raise self._stale(key) if there else self._missing(key)
+            if unknown:
+                raise unrelated(relation, [position - 1 for position in unknown])
+            if fresh:
+                return str(tag)
+        raise Contention
+
+    async def related(self, key: Any, relation: str) -> bytes:
+        """Return the JSON list of the ids of related rows, in their order."""
+        self._check(key)
+        link = self._layout.links[relation]
+        plan = self._plan(
+            ("related", relation), lambda: statements.related(self._layout, link)
+        )
+        row = await self._read(plan, key_values(self._layout, key))
+        if row is None:
+            raise self._missing(key)
+        return bytes(row[0].encode())
+
     async def _change(
         self,
         shape: tuple[object, ...],
@@ -310,6 +375,9 @@ class FastStore:
         if match is not None and row.tag not in match:
             raise self._stale(key)
         return row
+
+    def _missing(self, key: Any) -> NotFound:
+        return NotFound(model=self._model, key=key)
 
     def _stale(self, key: Any) -> StaleVersion:
         return StaleVersion(f"{self._model} ID {key} has changed since it was read")

@@ -74,7 +74,9 @@ def comparable(type_: TypeEngine[Any]) -> Callable[[Any], Any]:
 def _plain(type_: TypeEngine[Any], value: Any) -> tuple[TypeEngine[Any], Any]:
     """Return what a decorated type stands for, and what it makes of the value."""
     while isinstance(type_, TypeDecorator) and not isinstance(type_, Interval):
-        value = type_.process_bind_param(value, _dialect)
+        process: Any = type(type_).process_bind_param
+        if process is not TypeDecorator.process_bind_param:
+            value = process(type_, value, _dialect)
         type_ = type_.impl_instance
     return type_, value
 

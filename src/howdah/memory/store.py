@@ -1,22 +1,25 @@
 """The store over dictionaries: the port, in plain Python."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
+from pydantic_core import to_json
 from sqlalchemy import Boolean, Column, ColumnElement
 
-from howdah.bulk import missing_rows, refuse_twice, split_keys
+from howdah.bulk import missing_rows, refuse_twice, split_keys, unrelated
 from howdah.errors import (
     Duplicate,
     Forbidden,
+    HowdahError,
     Invalid,
     Misconfigured,
     NotFound,
     StaleVersion,
+    from_sqlstate,
 )
-from howdah.limits import too_large
+from howdah.limits import too_large, too_long
 from howdah.memory.columns import taken
 from howdah.memory.conditions import is_readable, is_within, met
 from howdah.memory.database import MemoryDatabase
@@ -30,10 +33,13 @@ from howdah.models import unique_where
 from howdah.paging import OffsetPage, Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
 from howdah.rendering import Renderer, json_list, read_position
-from howdah.statements import Layout
+from howdah.statements import Layout, Link
 from howdah.store import NO_CONDITIONS, Match, Once, Row
+from howdah.store import Change as Relating
 
 __all__ = ("MemoryStore",)
+
+T = TypeVar("T")
 
 
 class MemoryStore:
@@ -93,7 +99,7 @@ class MemoryStore:
     ) -> Row:
         """Insert a row; see Store for `once`."""
         self._refuse_known(once)
-        self._refuse_too_large(values)
+        self._refuse_unfit(values)
         with self._database.change() as change:
             stored = self._put_new(change, values)
         return self._answered(self._row(stored, new=True), once)
@@ -105,9 +111,12 @@ class MemoryStore:
         if not rows:
             return b"[]"
         self._refuse_known(once)
-        self._refuse_too_large(_columns(rows))
+        self._refuse_unfit(_columns(rows))
         with self._database.change() as change:
-            stored = [self._put_new(change, row) for row in rows]
+            stored = [
+                _numbered(index, self._put_new, change, row)
+                for index, row in enumerate(rows)
+            ]
         body = self._renderer.rows(each.values for each in stored)
         return self._answered(Row(body=body, tag=""), once).body
 
@@ -118,7 +127,7 @@ class MemoryStore:
 
         Raises NotFound, and StaleVersion for a row of another version than `match`.
         """
-        self._refuse_too_large(values)
+        self._refuse_unfit(values)
         changed = {self._layout.fields[n]: value for n, value in values.items()}
         with self._database.change() as change:
             stored = self._matched(self._found(change, key), key, match)
@@ -129,15 +138,14 @@ class MemoryStore:
     async def update_many(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
         """Change in each row the fields it gives beside its key; all rows or none."""
         keys, changes = split_keys(self._keys, rows)
-        self._refuse_too_large(_columns(changes))
+        self._refuse_unfit(_columns(changes))
         fields = self._layout.fields
         with self._database.change() as change:
             found = self._found_all(change, keys)
             stored = [
-                self._put(change, row, {fields[n]: v for n, v in values.items()})
-                if values
-                else row
-                for row, values in zip(found, changes, strict=True)
+                _numbered(index, self._put, change, row, named) if named else row
+                for index, (row, values) in enumerate(zip(found, changes, strict=True))
+                for named in [{fields[n]: value for n, value in values.items()}]
             ]
         return self._renderer.rows(each.values for each in stored)
 
@@ -172,7 +180,7 @@ class MemoryStore:
 
         A known row changes in the fields `changing` alone, and is deleted no more.
         """
-        self._refuse_too_large(values)
+        self._refuse_unfit(values)
         with self._database.change() as change:
             stored, created = self._put_or_change(change, values, on, changing)
         return replace(self._row(stored, new=True), created=created)
@@ -186,13 +194,66 @@ class MemoryStore:
     ) -> bytes:
         """Insert or change each row, as `upsert` does; all rows or none."""
         refuse_twice(on, [tuple(row[name] for name in on) for row in rows])
-        self._refuse_too_large(_columns(rows))
+        self._refuse_unfit(_columns(rows))
         with self._database.change() as change:
             stored = [
-                self._put_or_change(change, row, on, fields)[0]
-                for row, fields in zip(rows, changing, strict=True)
+                _numbered(index, self._put_or_change, change, row, on, fields)[0]
+                for index, (row, fields) in enumerate(zip(rows, changing, strict=True))
             ]
         return self._renderer.rows(each.values for each in stored)
+
+    async def relate(
+        self,
+        key: Any,
+        relation: str,
+        change: Relating,
+        ids: Sequence[Any],
+        *,
+        match: Match = None,
+    ) -> str:
+        """Set, add or remove related rows; return the tag of the row's version."""
+        link = self._layout.links[relation]
+        with self._database.change() as tables:
+            stored = self._matched(self._found(tables, key), key, match)
+            others = tables.rows(link.other.table)
+            there = {row[link.other] for row in others}
+            unknown = [n for n, value in enumerate(ids) if value not in there]
+            if unknown and change != "remove":
+                raise unrelated(relation, unknown)
+            before = set(self._related(tables, stored.values, link))
+            after = _AFTER[change](before, set(ids))
+            self._relink(tables, stored.values, link, before, after)
+            if before != after:
+                stored = self._put(tables, stored, {})
+        return stored.tag
+
+    async def related(self, key: Any, relation: str) -> bytes:
+        """Return the JSON list of the ids of related rows, in their order."""
+        values = self._found(self._database, key).values
+        ids = self._related(self._database, values, self._layout.links[relation])
+        return to_json(sorted(ids))
+
+    def _related(self, tables: Tables, values: Values, link: Link) -> Iterable[Any]:
+        for row in tables.rows(link.table):
+            if all(row[inner] == values[outer] for outer, inner in link.owners):
+                yield row[link.through]
+
+    def _relink(
+        self,
+        change: Change,
+        values: Values,
+        link: Link,
+        before: set[Any],
+        after: set[Any],
+    ) -> None:
+        """Write the rows between, from what was related to what will be."""
+        owner = {inner: values[outer] for outer, inner in link.owners}
+        columns = link.table.primary_key.columns
+        for value in before - after:
+            row = {**owner, link.through: value}
+            change.remove(link.table, tuple(row[column] for column in columns))
+        for value in after - before:
+            change.put(link.table, {**owner, link.through: value})
 
     def _put_or_change(
         self,
@@ -337,16 +398,36 @@ class MemoryStore:
         self._check(row, change)
         return change.put(self._table, row, at=_key(self._layout, stored.values))
 
-    def _refuse_too_large(self, values: Mapping[str, Any]) -> None:
-        faults = too_large(self._layout.fields, values)
-        if faults:
-            raise Invalid(errors=faults)
+    def _refuse_unfit(self, values: Mapping[str, Any]) -> None:
+        """Raise Invalid where numbers are too large or texts are too long."""
+        fields = self._layout.fields
+        large, long = too_large(fields, values), too_long(fields, values)
+        if large or long:
+            error = Invalid() if large else from_sqlstate("22001")
+            error.errors = (*large, *long)
+            raise error
 
     def _row(self, stored: Stored, *, new: bool = False) -> Row:
         body = self._renderer.row(stored.values)
         key = _key(self._layout, stored.values) if new else ()
         one = key[0] if len(key) == 1 else key
         return Row(body=body, tag=stored.tag, key=one if new else None)
+
+
+_AFTER: Mapping[str, Callable[[set[Any], set[Any]], set[Any]]] = {
+    "add": set.union,
+    "remove": set.difference,
+    "set": lambda _before, given: given,
+}
+
+
+def _numbered(index: int, write: Callable[..., T], *given: Any) -> T:
+    """Write a row of a batch; what is wrong with it has the row's index."""
+    try:
+        return write(*given)
+    except HowdahError as error:
+        error.errors = tuple(replace(fault, index=index) for fault in error.errors)
+        raise
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

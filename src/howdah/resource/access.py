@@ -20,6 +20,7 @@ _GROUPS: Mapping[str, tuple[str, ...]] = {
     "query": ("list", "read"),
     "count": ("list", "read"),
     "get": ("read",),
+    "related": ("get", "read"),
     "create": ("write",),
     "create_many": ("create", "write"),
     "put": ("create", "update", "write"),
@@ -36,7 +37,10 @@ _NAMES = frozenset(_GROUPS) | {group for them in _GROUPS.values() for group in t
 
 
 def groups(action: str) -> tuple[str, ...]:
-    """Return the names that an action goes by: its own, and those of its groups."""
+    """Return the names that an action goes by: its own, and those of its groups.
+
+    One that is in no group is refused, since nobody could keep others from it.
+    """
     return (action, *_GROUPS[action])
 
 

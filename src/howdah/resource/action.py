@@ -32,6 +32,8 @@ class Action:
         **route: Any,
     ) -> None:
         self.name = name
+        self.kind: str = route.pop("kind", name)
+        """What it is called in `access`, where a name is made of a relation's."""
         self.resource = resource
         self.parameters = parameters
         self.endpoint = endpoint
@@ -40,7 +42,7 @@ class Action:
     def add_to(self, router: APIRouter) -> None:
         """Register the route, under a name that stays the same for clients."""
         statuses = self.route.pop("statuses")
-        asked = permissions(type(self.resource), self.name)
+        asked = permissions(type(self.resource), self.kind)
         if asked or self._is_personal:
             statuses = (*statuses, 401, 403)
         responses = self.route.pop("responses", {})
@@ -63,7 +65,7 @@ class Action:
         """Return the endpoint with the signature that FastAPI reads."""
         endpoint, resource, parameters = self.endpoint, self.resource, self.parameters
         if self._is_personal:
-            writes = "write" in groups(self.name)
+            writes = "write" in groups(self.kind)
             solved = Depends(resource.solving(writes=writes))
             parameters = (*parameters, parameter(_CALLER, Annotated[Any, solved]))
 

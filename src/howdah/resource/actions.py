@@ -12,6 +12,7 @@ from howdah.resource.reading import (
     query_action,
     search_action,
 )
+from howdah.resource.relating import relation_actions
 from howdah.resource.rows import Rows
 from howdah.resource.upserting import put_action, put_many_action
 from howdah.resource.writing import (
@@ -27,7 +28,7 @@ __all__ = ("actions",)
 
 def actions(resource: Rows[Any]) -> list[Action]:
     """Return the routes; fixed paths stand before a row's, which would match them."""
-    return [each for each in _all(resource) if has(type(resource), each.name)]
+    return [each for each in _all(resource) if has(type(resource), each.kind)]
 
 
 def _all(resource: Rows[Any]) -> list[Action]:
@@ -45,6 +46,7 @@ def _all(resource: Rows[Any]) -> list[Action]:
         update_action(resource, "PATCH"),
         delete_action(resource),
         *([restore_action(resource)] if resource.soft_delete else []),
+        *relation_actions(resource),
     ]
 
 
