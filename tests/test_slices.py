@@ -113,7 +113,7 @@ async def test_a_walk_forth_and_back_meets_what_one_list_holds(store, sort):
 
 @pytest.mark.parametrize("sort", ["id", "-id", "size", "-hue"])
 @pytest.mark.parametrize(
-    ("q", "rows"), [("ball", 36), ("red", 13), ("rare", 3), ("", 0)]
+    ("q", "rows"), [("ball", 36), ("red", 13), ("rare", 3), ("none", 0)]
 )
 async def test_a_walk_through_what_is_found_meets_all_of_it(store, q, rows, sort):
     query = Query(search=q, sort=Sort.read(sort))
