@@ -191,10 +191,10 @@ VALUES = {
     "price": (Decimal("1.50"), 1.5),
     "day": (date(2024, 2, 29), "2024-02-29"),
     "hour": (time(23, 59, 1), "23:59:01"),
-    "span": (timedelta(days=1, hours=2), "1 day 02:00:00"),
+    "span": (timedelta(days=1, hours=2), "P1DT7200S"),
     "moment": (datetime(2024, 2, 29, tzinfo=UTC), "2024-02-29T00:00:00+00:00"),
     "ref": (UUID(int=7), "00000000-0000-0000-0000-000000000007"),
-    "blob": (b"\x00\xff", "\\x00ff"),
+    "blob": (b"\x00\xff", "AP8="),
 }
 
 

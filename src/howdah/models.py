@@ -25,6 +25,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKeyConstraint,
     Index,
+    Interval,
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
@@ -290,7 +291,8 @@ def relationships(model: type[Any]) -> dict[str, type[Any]]:
 
 def python_type(type_: TypeEngine[Any]) -> type[Any]:
     """Return the Python type of a column type's values; a decorated type is its own."""
-    while isinstance(type_, TypeDecorator):
+    # An interval is stored as a moment where a database has none, and decorates that.
+    while isinstance(type_, TypeDecorator) and not isinstance(type_, Interval):
         type_ = type_.impl_instance
     return type_.python_type
 

@@ -14,7 +14,7 @@ from pydantic_core import to_json
 from sqlalchemy import Column
 
 from howdah.errors import FieldError, InvalidQuery, Misconfigured
-from howdah.models import python_type
+from howdah.models import Base64, python_type
 from howdah.statements import Layout
 
 __all__ = ("Renderer", "json_list", "position_text", "read_position")
@@ -97,7 +97,8 @@ _NO_CURSOR = FieldError(
 
 
 def _reader(column: Column[Any]) -> Callable[[Any], Any]:
-    return _adapter(cast("Hashable", python_type(column.type))).validate_python
+    kind: Any = python_type(column.type)
+    return _adapter(cast("Hashable", Base64 if kind is bytes else kind)).validate_python
 
 
 @cache

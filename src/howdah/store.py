@@ -7,7 +7,7 @@ since the one store that matters most, PostgreSQL, writes JSON itself.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, NoReturn, Protocol, Self
+from typing import Any, Literal, NoReturn, Protocol, Self
 
 from sqlalchemy import ColumnElement
 
@@ -15,9 +15,13 @@ from howdah.errors import IdempotencyMismatch
 from howdah.paging import Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
 
-__all__ = ("NO_CONDITIONS", "Match", "Once", "Replayed", "Row", "Store")
+__all__ = ("NO_CONDITIONS", "Change", "Match", "Once", "Replayed", "Row", "Store")
 
 NO_CONDITIONS: Mapping[str, ColumnElement[bool]] = MappingProxyType({})
+
+
+Change = Literal["set", "add", "remove"]
+"""What becomes of the relations of a row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,3 +159,21 @@ class Store(Protocol):
         Returns a JSON list in the order given. Raises Invalid with the indexes of rows
         that have the same values in the fields `on`.
         """
+
+    async def relate(
+        self,
+        key: Any,
+        relation: str,
+        change: Change,
+        ids: Sequence[Any],
+        *,
+        match: Match = None,
+    ) -> str:
+        """Set, add or remove related rows; return the tag of the row's version.
+
+        Raises as `update` does, and MissingReference with the indexes of ids that no
+        row has; what is related already may be added, what is not may be removed.
+        """
+
+    async def related(self, key: Any, relation: str) -> bytes:
+        """Return the JSON list of the ids of related rows, in their order."""

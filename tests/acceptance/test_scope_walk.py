@@ -404,3 +404,22 @@ async def test_rows_are_not_lost_while_both_write(client, db):
             (1, "1"),
             (2, "2"),
         }
+
+
+@pytest.mark.parametrize("method", ["PATCH", "POST"])
+async def test_a_batch_that_takes_a_value_of_others_says_which_row(
+    client, anns, method
+):
+    keys = [
+        (await client.post("/notes/", json={"title": t}, headers=BOB)).json()["id"]
+        for t in ("b", "c")
+    ]
+    rows = [{"title": "d"}, {"title": "Ann 1"}]
+    if method == "PATCH":
+        rows = [{**row, "id": key} for row, key in zip(rows, keys, strict=True)]
+
+    answer = await client.request(method, "/notes/batch", json=rows, headers=BOB)
+
+    found = assert_problem(answer, 409, "duplicate")
+    assert [e["index"] for e in found["errors"]] == [1]
+    assert {e["field"] for e in found["errors"]} == {"title"}

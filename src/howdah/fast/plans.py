@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ClauseElement, Column
+from sqlalchemy import JSON, ClauseElement, Column
 from sqlalchemy.types import TypeEngine
 
 from howdah.fast.arrays import array_text
@@ -60,7 +60,14 @@ def _processor(type_: TypeEngine[Any]) -> Process | None:
     if isinstance(type_, ColumnOfRows):
         return _each(type_.column_type)
     process: Process | None = type_.dialect_impl(DIALECT).bind_processor(DIALECT)
+    if isinstance(type_, JSON) and process is not None:
+        # None is NULL, as in any column; `JSON.NULL` is the null of JSON.
+        return _or_none(process)
     return process
+
+
+def _or_none(process: Process) -> Process:
+    return lambda value: None if value is None else process(value)
 
 
 def _each(type_: TypeEngine[Any]) -> Process | None:

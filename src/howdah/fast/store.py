@@ -14,10 +14,17 @@ from typing import Any, Self
 from sqlalchemy import ClauseElement, ColumnElement
 
 from howdah import statements
-from howdah.bulk import missing_rows, refuse_twice, split_keys
+from howdah.bulk import (
+    missing_rows,
+    refuse_twice,
+    refuse_unheld,
+    split_keys,
+    unrelated,
+)
 from howdah.database import Database
 from howdah.errors import (
     Conflict,
+    Contention,
     Duplicate,
     HowdahError,
     Invalid,
@@ -35,6 +42,7 @@ from howdah.paging import OffsetPage, Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
 from howdah.rendering import read_position
 from howdah.statements import (
+    IDS,
     MATCH,
     Becoming,
     Layout,
@@ -47,12 +55,14 @@ from howdah.statements import (
     touch_name,
     value_name,
 )
-from howdah.store import NO_CONDITIONS, Match, Once, Row
+from howdah.store import NO_CONDITIONS, Change, Match, Once, Row
 
 __all__ = ("FastStore",)
 
 # Shapes kept per store: fields sent in updates and creations make most of them.
 _MOST_PLANS = 500
+# How often a set of relations may lose to other changes of the same row.
+_MOST_RACES = 20
 
 
 class FastStore:
@@ -272,6 +282,50 @@ class FastStore:
         row = await self._write_many(plan, given, self._put(batch, on, changes))
         return bytes(row[0].encode())
 
+    async def relate(
+        self,
+        key: Any,
+        relation: str,
+        change: Change,
+        ids: Sequence[Any],
+        *,
+        match: Match = None,
+    ) -> str:
+        """Set, add or remove related rows; return the tag of the row's version."""
+        self._check(key)
+        link = self._layout.links[relation]
+        limit, matched = largest(link.other.type), match is not None
+        ids = refuse_unheld(relation, change, ids, limit)
+        plan = self._plan(
+            ("relate", relation, change, matched),
+            lambda: statements.relate(
+                self._layout, link, change, name=relation, matched=matched
+            ),
+        )
+        given = {IDS: ids, MATCH: match, **key_values(self._layout, key)}
+        # A set that lost a race saw old relations, and is made once more.
+        for _ in range(_MOST_RACES):
+            tag, unknown, fresh, there = await self._write(plan, given)
+            if tag is None:
+                raise self._stale(key) if there else self._missing(key)
+            if unknown:
+                raise unrelated(relation, [position - 1 for position in unknown])
+            if fresh:
+                return str(tag)
+        raise Contention
+
+    async def related(self, key: Any, relation: str) -> bytes:
+        """Return the JSON list of the ids of related rows, in their order."""
+        self._check(key)
+        link = self._layout.links[relation]
+        plan = self._plan(
+            ("related", relation), lambda: statements.related(self._layout, link)
+        )
+        row = await self._read(plan, key_values(self._layout, key))
+        if row is None:
+            raise self._missing(key)
+        return bytes(row[0].encode())
+
     async def _change(
         self,
         shape: tuple[object, ...],
@@ -321,6 +375,9 @@ class FastStore:
         if match is not None and row.tag not in match:
             raise self._stale(key)
         return row
+
+    def _missing(self, key: Any) -> NotFound:
+        return NotFound(model=self._model, key=key)
 
     def _stale(self, key: Any) -> StaleVersion:
         return StaleVersion(f"{self._model} ID {key} has changed since it was read")

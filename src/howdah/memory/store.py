@@ -1,13 +1,14 @@
 """The store over dictionaries: the port, in plain Python."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from typing import Any, Self, TypeVar
 
+from pydantic_core import to_json
 from sqlalchemy import Boolean, Column, ColumnElement
 
-from howdah.bulk import missing_rows, refuse_twice, split_keys
+from howdah.bulk import missing_rows, refuse_twice, split_keys, unrelated
 from howdah.errors import (
     Duplicate,
     Forbidden,
@@ -32,8 +33,9 @@ from howdah.models import unique_where
 from howdah.paging import OffsetPage, Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
 from howdah.rendering import Renderer, json_list, read_position
-from howdah.statements import Layout
+from howdah.statements import Layout, Link
 from howdah.store import NO_CONDITIONS, Match, Once, Row
+from howdah.store import Change as Relating
 
 __all__ = ("MemoryStore",)
 
@@ -200,6 +202,59 @@ class MemoryStore:
             ]
         return self._renderer.rows(each.values for each in stored)
 
+    async def relate(
+        self,
+        key: Any,
+        relation: str,
+        change: Relating,
+        ids: Sequence[Any],
+        *,
+        match: Match = None,
+    ) -> str:
+        """Set, add or remove related rows; return the tag of the row's version."""
+        link = self._layout.links[relation]
+        with self._database.change() as tables:
+            stored = self._matched(self._found(tables, key), key, match)
+            others = tables.rows(link.other.table)
+            there = {row[link.other] for row in others}
+            unknown = [n for n, value in enumerate(ids) if value not in there]
+            if unknown and change != "remove":
+                raise unrelated(relation, unknown)
+            before = set(self._related(tables, stored.values, link))
+            after = _AFTER[change](before, set(ids))
+            self._relink(tables, stored.values, link, before, after)
+            if before != after:
+                stored = self._put(tables, stored, {})
+        return stored.tag
+
+    async def related(self, key: Any, relation: str) -> bytes:
+        """Return the JSON list of the ids of related rows, in their order."""
+        values = self._found(self._database, key).values
+        ids = self._related(self._database, values, self._layout.links[relation])
+        return to_json(sorted(ids))
+
+    def _related(self, tables: Tables, values: Values, link: Link) -> Iterable[Any]:
+        for row in tables.rows(link.table):
+            if all(row[inner] == values[outer] for outer, inner in link.owners):
+                yield row[link.through]
+
+    def _relink(
+        self,
+        change: Change,
+        values: Values,
+        link: Link,
+        before: set[Any],
+        after: set[Any],
+    ) -> None:
+        """Write the rows between, from what was related to what will be."""
+        owner = {inner: values[outer] for outer, inner in link.owners}
+        columns = link.table.primary_key.columns
+        for value in before - after:
+            row = {**owner, link.through: value}
+            change.remove(link.table, tuple(row[column] for column in columns))
+        for value in after - before:
+            change.put(link.table, {**owner, link.through: value})
+
     def _put_or_change(
         self,
         change: Change,
@@ -357,6 +412,13 @@ class MemoryStore:
         key = _key(self._layout, stored.values) if new else ()
         one = key[0] if len(key) == 1 else key
         return Row(body=body, tag=stored.tag, key=one if new else None)
+
+
+_AFTER: Mapping[str, Callable[[set[Any], set[Any]], set[Any]]] = {
+    "add": set.union,
+    "remove": set.difference,
+    "set": lambda _before, given: given,
+}
 
 
 def _numbered(index: int, write: Callable[..., T], *given: Any) -> T:

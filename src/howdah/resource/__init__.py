@@ -16,6 +16,7 @@
     writing.py      the routes that write
     batches.py      the routes that change and delete many rows
     upserting.py    the routes that create rows or change known ones
+    relating.py     the routes of relations of many to many
     actions.py      which routes there are, in their order
     placing.py      what stands before them on their router
 

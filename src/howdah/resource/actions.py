@@ -12,6 +12,7 @@ from howdah.resource.reading import (
     query_action,
     search_action,
 )
+from howdah.resource.relating import relation_actions
 from howdah.resource.rows import Rows
 from howdah.resource.upserting import put_action, put_many_action
 from howdah.resource.writing import (
@@ -45,6 +46,7 @@ def _all(resource: Rows[Any]) -> list[Action]:
         update_action(resource, "PATCH"),
         delete_action(resource),
         *([restore_action(resource)] if resource.soft_delete else []),
+        *relation_actions(resource),
     ]
 
 

@@ -17,7 +17,6 @@ from howdah.models import (
     declared_model,
     kept_answers,
     mapped_columns,
-    python_type,
     relationships,
     unique_where,
 )
@@ -30,9 +29,10 @@ from howdah.resource.given import (
     shown,
     updated,
 )
+from howdah.schemas import filter_type
 from howdah.search import FullText, FullTextColumn, full_text_column
 from howdah.settings import PageLimits
-from howdah.statements import Layout, Target
+from howdah.statements import Layout, Link, Target
 
 __all__ = ("Declaration", "Embed", "read_language", "read_layout", "schema_layout")
 
@@ -85,6 +85,8 @@ class Declaration:
     """Answer lists as `{"items", "total", "skip", "limit"}` instead of bare."""
     upsert: ClassVar[tuple[str, ...]] = ()
     """Fields, unique together, by which `PUT /` tells new rows from known ones."""
+    relations: ClassVar[tuple[str, ...]] = ()
+    """Relations of many to many whose ids can be read and written, `/{id}/tags`."""
     require_match: ClassVar[bool] = False
     """Refuse changes that do not say by If-Match which version they are meant for."""
     read_only: ClassVar[bool] = False
@@ -160,6 +162,7 @@ def read_layout(cls: type[Declaration]) -> Layout:
         filters={name: _target(cls, name, fields) for name in cls.filters},
         schema=cls.read_schema,
         kept=kept_answers(cls.model.__table__.metadata),
+        links={name: _link(cls, name) for name in cls.relations},
     )
 
 
@@ -200,7 +203,7 @@ def read_language(cls: type[Declaration], layout: Layout) -> Language:
         )
     return Language(
         filters=[
-            Field(name=name, annotation=python_type(target.column.type))
+            Field(name=name, annotation=filter_type(target.column))
             for name, target in layout.filters.items()
         ],
         sort=cls.sort,
@@ -239,6 +242,17 @@ def _full_text(cls: type[Declaration]) -> FullTextColumn | None:
     if not isinstance(cls.search, FullText):
         return None
     return full_text_column(cls.model.__table__, cls.search)
+
+
+def _link(cls: type[Declaration], name: str) -> Link:
+    """Return what relates rows to others, or raise Misconfigured."""
+    known = relationships(cls.model)
+    if name not in known:
+        raise Misconfigured(
+            f"{cls.__name__}: relations names {name}, but {cls.model.__name__} has no "
+            f"such relation; it has {', '.join(known) or 'none'}"
+        )
+    return Link.of(getattr(cls.model, name).property)
 
 
 def _target(

@@ -18,6 +18,7 @@ from howdah.errors import Misconfigured
 from howdah.paging import Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
 from howdah.store import NO_CONDITIONS, Match, Once, Row, Store
+from howdah.store import Change as Relating
 
 __all__ = ("Change", "Hook", "HookedStore")
 
@@ -163,6 +164,28 @@ class HookedStore:
                 change.values, on=on, changing=changing
             ),
         )
+
+    async def related(self, key: Any, relation: str) -> bytes:
+        """Return the ids of related rows."""
+        return await self._store.related(key, relation)
+
+    async def relate(
+        self,
+        key: Any,
+        relation: str,
+        change: Relating,
+        ids: Sequence[Any],
+        *,
+        match: Match = None,
+    ) -> str:
+        """Set, add or remove related rows."""
+        values = {"relation": relation, "change": change, "ids": tuple(ids)}
+        asked = Change(action="relate", keys=(key,), values=(values,))
+        wanted = await self._asked(asked)
+        chosen = wanted.values[0]["ids"]
+        tag = await self._store.relate(key, relation, change, chosen, match=match)
+        await self._done(wanted)
+        return tag
 
     async def _row(
         self, asked: Change, write: Callable[[Change], Awaitable[Row]]

@@ -26,8 +26,8 @@ from howdah.resource.caller import Caller, is_declared
 from howdah.resource.declaration import Declaration, read_language, read_layout
 from howdah.resource.given import sent
 from howdah.resource.relations import related_resources, with_embeds
-from howdah.statements import Layout
-from howdah.store import Match, Once, Row, Store
+from howdah.statements import Layout, Link
+from howdah.store import Change, Match, Once, Row, Store
 
 __all__ = ("Rows",)
 
@@ -47,6 +47,7 @@ class Rows(Declaration, Generic[M]):
         self.embeds = layout.embeds
         self.fields = layout.fields
         self.keys = _key_fields(layout)
+        self.links: Mapping[str, Link] = layout.links
         self.language = read_language(type(self), layout)
         self._store = store or _store(db, layout, self.name)
         self._callers: ContextVar[Store | None] = ContextVar("caller", default=None)
@@ -193,6 +194,22 @@ class Rows(Declaration, Generic[M]):
         """Take back the mark of deletion."""
         return await self.store.restore(key, match=match)
 
+    async def related(self, key: Any, relation: str) -> bytes:
+        """Return the ids of related rows, as a JSON list in their order."""
+        return await self.store.related(key, relation)
+
+    async def relate(
+        self,
+        key: Any,
+        relation: str,
+        change: Change,
+        ids: Sequence[Any],
+        *,
+        match: Match = None,
+    ) -> str:
+        """Set, add or remove related rows; return the tag of the row's version."""
+        return await self.store.relate(key, relation, change, ids, match=match)
+
 
 def _store(db: Database | MemoryDatabase, layout: Layout, model: str) -> Store:
     """Return what keeps the rows there."""
@@ -209,7 +226,7 @@ def _key_fields(layout: Layout) -> Mapping[str, Column[Any]]:
 
 def _check_overrides(cls: type[Rows[Any]]) -> None:
     """Raise Misconfigured for an action that could not be called."""
-    for name in ("update", "delete", "restore"):
+    for name in ("update", "delete", "restore", "relate"):
         parameters = inspect.signature(getattr(cls, name)).parameters.values()
         if not any(p.name == "match" or p.kind is p.VAR_KEYWORD for p in parameters):
             raise Misconfigured(

@@ -9,7 +9,8 @@ from pydantic import Field as Constrained
 
 from howdah.resource.action import Action, parameter, rows_model
 from howdah.resource.rows import Rows
-from howdah.resource.wire import created_answer, json_answer, strict
+from howdah.resource.wire import created_answer, json_answer
+from howdah.schemas import strict
 
 __all__ = ("put_action", "put_many_action")
 

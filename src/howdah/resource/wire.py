@@ -6,12 +6,11 @@ ETags and conditions are those of RFC 9110; a list's links those of RFC 8288.
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import Request, Response
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BeforeValidator
 
 from howdah.errors import PreconditionRequired
 from howdah.paging import OffsetPage, Page, Slice, links
@@ -27,7 +26,6 @@ __all__ = (
     "created_answer",
     "json_answer",
     "read_match",
-    "strict",
     "tagged_answer",
 )
 
@@ -120,8 +118,14 @@ def _etag(row: Row) -> str:
 def _location(request: Request, key: Any) -> str:
     """Return the path of a row that was created by this request to its collection."""
     values = key if isinstance(key, tuple) else (key,)
-    segments = "/".join(quote(str(value), safe="") for value in values)
+    segments = "/".join(_segment(str(value)) for value in values)
     return f"{request.url.path.rstrip('/')}/{segments}"
+
+
+def _segment(text: str) -> str:
+    """Return a text as one segment of a path; dots alone would lead elsewhere."""
+    dots = text in {".", ".."}
+    return text.replace(".", "%2E") if dots else quote(text, safe="")
 
 
 def _knows(request: Request, row: Row) -> bool:
@@ -138,19 +142,6 @@ def _header(request: Request, name: str) -> str | None:
 
 
 _WHOLE = re.compile(r"-?[0-9]+\Z", re.ASCII)
-
-
-@cache
-def strict(schema: type[BaseModel]) -> type[BaseModel]:
-    """Return the schema so that it refuses fields it does not know.
-
-    A schema that says itself what becomes of them is left as it is.
-    """
-    if "extra" in schema.model_config:
-        return schema
-    config = ConfigDict(extra="forbid")
-    namespace = {"model_config": config, "__module__": schema.__module__}
-    return type(schema.__name__, (schema,), {**namespace, "__doc__": schema.__doc__})
 
 
 def _whole(value: object) -> object:

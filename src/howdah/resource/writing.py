@@ -22,9 +22,9 @@ from howdah.resource.wire import (
     IF_MATCH,
     created_answer,
     read_match,
-    strict,
     tagged_answer,
 )
+from howdah.schemas import strict
 from howdah.store import Replayed, Row
 
 __all__ = (

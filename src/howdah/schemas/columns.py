@@ -6,6 +6,7 @@ lengths, ranges, digits. A column whose values JSON has no words for has no type
 
 import datetime as dt
 import ipaddress
+import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -13,6 +14,7 @@ from uuid import UUID
 from pydantic import (
     AfterValidator,
     AwareDatetime,
+    BeforeValidator,
     JsonValue,
     PlainSerializer,
 )
@@ -42,7 +44,14 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from howdah.errors import Misconfigured
 from howdah.models import Base64
 
-__all__ = ("filter_type", "largest", "plain_type", "read_type", "write_type")
+__all__ = (
+    "enum_values",
+    "filter_type",
+    "largest",
+    "plain_type",
+    "read_type",
+    "write_type",
+)
 
 _MOST_EXACT_DIGITS = 15
 """Decimal digits that every reader's double holds without loss."""
@@ -60,7 +69,13 @@ def read_type(column: Column[Any]) -> Any:
 
 def filter_type(column: Column[Any]) -> Any:
     """Return the type of what the column may be compared to."""
-    return _write(column, column.type)
+    kind = _write(column, column.type)
+    if isinstance(
+        plain_type(column.type), Date | DateTime | Time | Interval | INTERVAL
+    ):
+        # Else a number would be seconds since 1970, and nobody says so.
+        return Annotated[kind, BeforeValidator(_no_number)]
+    return kind
 
 
 def plain_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
@@ -68,6 +83,23 @@ def plain_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
     while isinstance(type_, TypeDecorator) and not isinstance(type_, Interval):
         type_ = type_.impl_instance
     return type_
+
+
+def enum_values(type_: Enum) -> dict[str, str | int] | None:
+    """Return what each label of an enum is in JSON; None where Python has to say."""
+    if type_.enum_class is None:
+        return {label: label for label in type_.enums}
+    # The labels are in the order of the members, by name or by what the type calls.
+    members = type_.enum_class.__members__
+    values = {
+        label: member.value
+        for label, member in zip(type_.enums, members.values(), strict=False)
+    }
+    plain = len(values) == len(members) and all(
+        isinstance(value, str | int) and not isinstance(value, bool)
+        for value in values.values()
+    )
+    return values if plain else None
 
 
 def largest(type_: TypeEngine[Any]) -> int | None:
@@ -93,7 +125,7 @@ def _write(column: Column[Any], type_: TypeEngine[Any]) -> Any:
     if isinstance(plain, Float):
         return Annotated[float, Constrained(allow_inf_nan=False)]
     if isinstance(plain, DateTime):
-        return AwareDatetime if plain.timezone else _NaiveMoment
+        return _AwareMoment if plain.timezone else _NaiveMoment
     if isinstance(plain, Time):
         return _AwareTime if plain.timezone else _NaiveTime
     return _alike(column, plain)
@@ -113,6 +145,8 @@ def _read(column: Column[Any], type_: TypeEngine[Any]) -> Any:
 
 def _alike(column: Column[Any], plain: TypeEngine[Any]) -> Any:
     """Return a type that is the same on the way in and on the way out."""
+    if isinstance(plain, JSON):
+        return JsonValue if column.nullable else _SomeJson
     if isinstance(plain, Enum):
         return plain.enum_class or Literal[tuple(plain.enums)]
     if isinstance(plain, String):
@@ -167,6 +201,24 @@ def _to_utc(value: dt.datetime) -> dt.datetime:
         raise ValueError("is outside of the years 1 to 9999 in UTC") from None
 
 
+def _in_utc(value: dt.datetime) -> dt.datetime:
+    """Refuse a moment at an end of time that is beyond it in UTC, where drivers go."""
+    try:
+        return value.astimezone(dt.UTC)
+    except OverflowError:
+        raise ValueError("is outside of the years 1 to 9999 in UTC") from None
+
+
+def _no_number(value: object) -> object:
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        raise ValueError("has to be written as ISO 8601 does")
+    return value
+
+
+_MOMENTS = (Date, DateTime, Time, Interval, INTERVAL)
+_NUMBER = re.compile(r"\s*[-+]?[0-9.]+\s*")
+
+
 def _without_zone(value: dt.time) -> dt.time:
     if value.tzinfo is None:
         return value
@@ -179,9 +231,11 @@ def _with_zone(value: dt.time) -> dt.time:
     return value if value.tzinfo is not None else value.replace(tzinfo=dt.UTC)
 
 
+_AwareMoment = Annotated[dt.datetime, AwareDatetime, AfterValidator(_in_utc)]
 _NaiveMoment = Annotated[dt.datetime, AfterValidator(_to_utc)]
 _NaiveTime = Annotated[dt.time, AfterValidator(_without_zone)]
 _AwareTime = Annotated[dt.time, AfterValidator(_with_zone)]
+_SomeJson = dict[str, JsonValue] | list[JsonValue] | str | bool | int | float
 _READ: tuple[tuple[type[TypeEngine[Any]], type[Any]], ...] = (
     (Float, float),
     (DateTime, dt.datetime),
@@ -197,5 +251,4 @@ _ALIKE: tuple[tuple[Any, Any], ...] = (
     (LargeBinary, Base64),
     (CITEXT, str),
     (INET, ipaddress.IPv4Interface | ipaddress.IPv6Interface),
-    (JSON, JsonValue),
 )

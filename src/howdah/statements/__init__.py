@@ -6,6 +6,7 @@ it can be compiled once (`fast`) and filled in for ever.
 
     scope.py       the condition that limits which rows a caller may touch
     layout.py      what a resource shows of a table
+    forms.py       a column as PostgreSQL writes it into JSON
     shown.py       columns and rows as the JSON that schemas describe
     embedded.py    related rows inside of a row's JSON
     places.py      values by name, or carried by the statement
@@ -18,6 +19,7 @@ it can be compiled once (`fast`) and filled in for ever.
     given.py       the rows of a batch as a table
     many.py        create, update, delete, of many rows
     upserting.py   insert, or change what is in the way
+    linking.py     relations of many to many
     culprits.py    which rows of a batch break a rule
 """
 
@@ -34,6 +36,7 @@ from howdah.statements.layout import (
     key_name,
     key_values,
 )
+from howdah.statements.linking import IDS, Change, Link, relate, related
 from howdah.statements.many import create_many, delete_many, update_many
 from howdah.statements.once import (
     FINGERPRINT,
@@ -62,13 +65,16 @@ from howdah.statements.writing import (
 
 __all__ = (
     "FINGERPRINT",
+    "IDS",
     "MATCH",
     "ONCE",
     "TURN",
     "Becoming",
+    "Change",
     "ColumnOfRows",
     "Embed",
     "Layout",
+    "Link",
     "Part",
     "Scope",
     "Target",
@@ -95,6 +101,8 @@ __all__ = (
     "order",
     "order_columns",
     "position_name",
+    "relate",
+    "related",
     "restore",
     "sent_name",
     "soft_delete",

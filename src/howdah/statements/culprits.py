@@ -39,10 +39,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects import registry
 
 from howdah.models import constraint_named, unique_where
+from howdah.statements.forms import quoted
 from howdah.statements.given import POSITION, Given
 from howdah.statements.layout import Layout
 from howdah.statements.many import default_of
-from howdah.statements.shown import quoted
 from howdah.statements.upserting import change_name
 
 __all__ = ("Becoming", "culprits", "without_value")

@@ -26,9 +26,10 @@ from sqlalchemy.orm import RelationshipDirection, RelationshipProperty, aliased
 from sqlalchemy.sql.visitors import iterate
 
 from howdah.query import Query
-from howdah.statements.layout import Embed, active, is_readable
+from howdah.statements.forms import in_json
+from howdah.statements.layout import Embed, Layout, active, is_readable
 from howdah.statements.order import order
-from howdah.statements.shown import ROW, in_json, json_list
+from howdah.statements.shown import ROW, exact_names, json_list
 
 __all__ = ("embedded", "joining")
 
@@ -60,12 +61,18 @@ def joining(table: Table, embeds: Iterable[Embed]) -> set[Column[Any]]:
     }
 
 
+def _shown(there: Layout, source: Any) -> Iterable[ColumnElement[Any]]:
+    exact = exact_names(there)
+    for name, column in there.columns.items():
+        yield in_json(source.c[column.key], exact=name in exact).label(name)
+
+
 def _rows(embed: Embed, parent: FromClause) -> Select[Any]:
     """Return the related rows of one row, as they are shown, in their order."""
     there = embed.layout
     source = _source(embed)
     rows = (
-        select(*(in_json(source.c[c.key]).label(n) for n, c in there.columns.items()))
+        select(*_shown(there, source))
         .where(_is_related(embed, parent, source))
         .limit(literal_column(str(embed.limit if embed.many else 1)))
         .correlate(parent)

@@ -43,6 +43,7 @@ __all__ = (
     "key_name",
     "key_values",
     "tag",
+    "uncut",
 )
 
 _NONE: Mapping[str, Any] = {}
@@ -76,6 +77,8 @@ class Layout:
     """What a row looks like as JSON, for stores whose database does not write it."""
     embeds: Mapping[str, "Embed"] = field(default_factory=dict)
     """The relations whose rows may be embedded, by their names in JSON."""
+    links: Mapping[str, Any] = field(default_factory=dict)
+    """The relations that may be written, as `linking.Link`, by their names."""
 
     @property
     def keys(self) -> tuple[Column[Any], ...]:
@@ -265,6 +268,14 @@ def _element_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
         # text off in silence; as TEXT it meets the column's own length, and fails.
         return Text()
     return plain
+
+
+def uncut(type_: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Return the type that a value is sent as: a list of texts is cut to no length."""
+    plain = _plain(type_)
+    if isinstance(plain, ARRAY) and isinstance(_element_type(plain.item_type), Text):
+        return ARRAY(Text(), dimensions=plain.dimensions)
+    return type_
 
 
 def _plain(type_: TypeEngine[Any]) -> TypeEngine[Any]:

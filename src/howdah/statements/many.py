@@ -10,7 +10,6 @@ from sqlalchemy import (
     ColumnElement,
     Insert,
     Select,
-    TextClause,
     Update,
     delete,
     insert,
@@ -20,11 +19,13 @@ from sqlalchemy import (
     union_all,
     update,
 )
+from sqlalchemy.dialects import registry
 from sqlalchemy.schema import DefaultClause
 
+from howdah.statements.forms import quoted
 from howdah.statements.given import POSITION, Given, absent, given_rows
 from howdah.statements.layout import Layout, is_readable
-from howdah.statements.shown import ROW, json_list, quoted, shown
+from howdah.statements.shown import ROW, json_list, shown
 from howdah.statements.writing import WRITTEN, marked
 
 __all__ = (
@@ -119,10 +120,15 @@ def default_of(column: Column[Any]) -> ColumnElement[Any]:
     if not isinstance(default, DefaultClause):
         return null()
     arg: Any = default.arg
-    if isinstance(arg, TextClause):
-        # A text can be no column of a subquery; the same text as a column can.
-        return literal_column(f"({arg.text})", column.type)
-    return quoted(arg) if isinstance(arg, str) else arg
+    if isinstance(arg, str):
+        return quoted(arg)
+    # A text can be no column of a subquery, and the same text as a column can.
+    # Its own parameters as a part of the text: a plan has none but the request's.
+    text = arg.compile(dialect=_POSTGRESQL, compile_kwargs={"literal_binds": True})
+    return literal_column(f"({text})", column.type)
+
+
+_POSTGRESQL: Any = registry.load("postgresql.asyncpg")()
 
 
 def in_order(layout: Layout, answers: Sequence[Select[Any]]) -> ColumnElement[str]:

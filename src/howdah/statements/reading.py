@@ -22,9 +22,10 @@ from howdah.paging import KeysetPage, OffsetPage, Page
 from howdah.query import SHOW_ALL, Query, Show
 from howdah.statements.conditions import conditions
 from howdah.statements.embedded import embedded, joining
+from howdah.statements.forms import in_json, in_place, loses
 from howdah.statements.layout import Layout, is_key, is_readable, tag
 from howdah.statements.order import Part, is_ranked, order
-from howdah.statements.shown import ROW, in_json, json, json_of, shown
+from howdah.statements.shown import ROW, exact_names, json, json_of, shown
 from howdah.statements.slices import number, order_name, sliced, with_order
 
 __all__ = ("count", "found", "get", "list_rows")
@@ -77,8 +78,12 @@ _FOUND = "__found"
 
 
 def _is_plain(layout: Layout, query: Query) -> bool:
-    """Say whether rows are shown as they are, whole and alone: then they are JSON."""
-    return query.show == SHOW_ALL and not is_ranked(layout, query)
+    """Say whether rows are shown as they are, whole and alone: then they are JSON.
+
+    And their place is in them: JSON has no NaN, which has one in an order.
+    """
+    lost = any(loses(part.column.type) for part in order(layout, query))
+    return query.show == SHOW_ALL and not is_ranked(layout, query) and not lost
 
 
 def _columns(
@@ -107,7 +112,7 @@ def _numbered(
         row, place = json(rows), [columns[names[part.column]] for part in parts]
     else:
         row = _chosen(layout, rows, query.show)
-        place = [in_json(columns[order_name(n)]) for n, _ in enumerate(parts)]
+        place = [in_place(columns[order_name(n)]) for n, _ in enumerate(parts)]
     return select(
         row.label("row"),
         cast(func.json_build_array(*place), Text).label("position"),
@@ -119,8 +124,9 @@ def _numbered(
 def _chosen(layout: Layout, rows: Subquery, show: Show) -> ColumnElement[str]:
     """Return the JSON of what is chosen of these rows, and what is embedded in them."""
     columns: Any = rows.c
+    exact = exact_names(layout)
     chosen = (
-        in_json(columns[column.key]).label(name)
+        in_json(columns[column.key], exact=name in exact).label(name)
         for name, column in layout.columns.items()
         if show.fields is None or name in show.fields
     )

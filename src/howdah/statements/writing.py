@@ -34,6 +34,7 @@ from howdah.statements.layout import (
     is_match,
     is_readable,
     tag,
+    uncut,
 )
 from howdah.statements.shown import json_of, shown
 
@@ -109,7 +110,7 @@ def placed(
     """Return the parameters of a row's values, by the columns that they go into."""
     columns = {name: layout.fields[name] for name in names}
     return {
-        column: bindparam(value_name(name), type_=column.type)
+        column: bindparam(value_name(name), type_=uncut(column.type))
         for name, column in columns.items()
     }
 
