@@ -4,7 +4,8 @@ A problem never holds SQL, a stack, what a client sent or a value of another row
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -42,6 +43,31 @@ def install(app: FastAPI) -> None:
     for foreign in FOREIGN:
         app.add_exception_handler(foreign, _on_driver)
     app.add_exception_handler(Exception, _on_fault)
+    # As https://fastapi.tiangolo.com/how-to/extending-openapi/ has it.
+    app.openapi = partial(_documented, app.openapi)  # type: ignore[method-assign] # as documented
+
+
+def _documented(document: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the app's OpenAPI, in which a 422 is the problem that is answered."""
+    described = document()
+    schemas: dict[str, Any] = described.get("components", {}).get("schemas", {})
+    if "HTTPValidationError" not in schemas:
+        return described
+    for operations in described["paths"].values():
+        for operation in operations.values():
+            _mend_invalid(operation)
+    for shadow in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(shadow, None)
+    return described
+
+
+def _mend_invalid(operation: object) -> None:
+    answers = operation.get("responses", {}) if isinstance(operation, dict) else {}
+    if _REFERENCE in str(answers.get("422", "")):
+        answers["422"] = responses(422)[422]
+
+
+_REFERENCE = "#/components/schemas/HTTPValidationError"
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -3,8 +3,9 @@
 from typing import Annotated
 
 import pytest
+import test_relations
 from catalogue import NOTEBOOK, Categories, Category, Item, Items, client_of
-from fastapi import Header
+from fastapi import FastAPI, Header
 from relay import relaying
 from shop import create_shop, make_shop
 from sqlalchemy import and_
@@ -314,6 +315,26 @@ async def test_a_refused_creation_with_a_key_is_two_round_trips(client, relay):
 
     assert response.status_code == 409
     assert relay.said == "BES" * 2
+
+
+async def test_each_change_of_relations_is_one_round_trip(relay):
+    async with Database(relay.url, pool=Pool(size=2)) as db:
+        async with db.engine.begin() as connection:
+            await connection.run_sync(test_relations.Base.metadata.create_all)
+        app = FastAPI()
+        app.include_router(test_relations.Posts(db).router(prefix="/posts"))
+        app.include_router(test_relations.Tags(db).router(prefix="/tags"))
+        async with client_of(app) as client:
+            await client.post("/posts/", json={"title": "a"})
+            await client.post("/tags/batch", json=[{"id": 1}, {"id": 2}])
+            calls = [("PUT", [1]), ("POST", [2]), ("DELETE", [1]), ("GET", None)]
+            for method, body in calls:
+                await client.request(method, "/posts/1/tags", json=body)
+            for method, body in calls:
+                relay.said = ""
+                response = await client.request(method, "/posts/1/tags", json=body)
+                assert (response.is_success, relay.said) == (True, "BES"), method
+            assert response.json() == [2]
 
 
 async def test_a_refused_batch_asks_once_more_which_row_it_was(client, relay):

@@ -175,6 +175,19 @@ async def test_item_count(client: AsyncClient) -> None:
     assert await total(client, "?active_only=false") == 3
 
 
+async def test_item_with_its_category(client: AsyncClient) -> None:
+    category = (await client.post("/categories/", json={"name": "Paper"})).json()
+    await create(client, category_id=category["id"])
+    await create(client, name="Loose")
+
+    response = await client.get("/items/?include=category&fields=name")
+
+    assert response.json() == [
+        {"name": "Notebook", "category": category},
+        {"name": "Loose", "category": None},
+    ]
+
+
 async def test_batch_operations(client: AsyncClient) -> None:
     category = (await client.post("/categories/", json={"name": "Paper"})).json()
     rows = [
