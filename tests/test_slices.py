@@ -29,16 +29,23 @@ class Ball(SQLModel, table=True):
     hue: int | None
     weight: int | None = Field(index=True)
     age: int | None
+    name: str
 
 
 class Balls(Resource[Ball]):
+    search = ("name",)
     sort = ("id", "size", "hue", "weight", "age")
 
 
 FIELDS = ("size", "hue", "weight", "age")
 ROWS = [
-    dict(zip(FIELDS, values, strict=True))
-    for values in product((1, 2), (None, 1, 2), (None, 1, 2), (None, 1))
+    {**dict(zip(FIELDS, values, strict=True)), "name": name}
+    for values, name in zip(
+        product((1, 2), (None, 1, 2), (None, 1, 2), (None, 1)),
+        # All are balls, some are red, and of the last ones three are rare.
+        ["ball", "red ball", "ball"] * 10 + ["ball", "rare red ball"] * 3,
+        strict=True,
+    )
 ]
 ORDERS = [
     "id",
@@ -74,30 +81,49 @@ def keys(found):
     return [row["id"] for row in json.loads(found.body)]
 
 
-@pytest.mark.parametrize("sort", ORDERS)
-async def test_a_walk_forth_and_back_meets_what_one_list_holds(store, sort):
-    query = Query(sort=Sort.read(sort))
-    everything = keys(await store.list(query, OffsetPage(limit=1000)))
-
-    forth, page = [], KeysetPage(limit=5)
+async def walks(store, query, limit):
+    """Return the keys of a walk to the last page, and of the one back."""
+    forth, page = [], KeysetPage(limit=limit)
     while True:
         found = await store.list(query, page)
         forth += keys(found)
         if not found.more:
             break
-        page = KeysetPage(limit=5, position=tuple(json.loads(found.last)))
+        page = KeysetPage(limit=limit, position=tuple(json.loads(found.last)))
     back = [keys(found)]
-    while True:
+    while found.first is not None:
         position = tuple(json.loads(found.first))
-        page = KeysetPage(limit=5, position=position, direction="prev")
+        page = KeysetPage(limit=limit, position=position, direction="prev")
         found = await store.list(query, page)
         back.insert(0, keys(found))
-        if not found.more:
-            break
+    return forth, [key for page in back for key in page]
+
+
+@pytest.mark.parametrize("sort", ORDERS)
+async def test_a_walk_forth_and_back_meets_what_one_list_holds(store, sort):
+    query = Query(sort=Sort.read(sort))
+    everything = keys(await store.list(query, OffsetPage(limit=1000)))
+
+    forth, back = await walks(store, query, 5)
 
     assert len(everything) == len(ROWS)
     assert forth == everything
-    assert [key for page in back for key in page] == everything
+    assert back == everything
+
+
+@pytest.mark.parametrize("sort", ["id", "-id", "size", "-hue"])
+@pytest.mark.parametrize(
+    ("q", "rows"), [("ball", 36), ("red", 13), ("rare", 3), ("none", 0)]
+)
+async def test_a_walk_through_what_is_found_meets_all_of_it(store, q, rows, sort):
+    query = Query(search=q, sort=Sort.read(sort))
+    everything = keys(await store.list(query, OffsetPage(limit=1000)))
+
+    forth, back = await walks(store, query, 2)
+
+    assert len(everything) == rows
+    assert forth == everything
+    assert back == everything
 
 
 @pytest.mark.parametrize(

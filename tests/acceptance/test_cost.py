@@ -196,6 +196,9 @@ async def test_searches_use_their_indexes_whatever_is_planned(db):
                 assert uses(searching, index), (index, sort, q)
                 assert cost < most, (index, sort, q)
                 assert len(json.loads(found.body)) == rows
+        if searching is store:
+            cost, _ = await store.cost(Query(search="common"), KeysetPage(limit=PAGE))
+            assert cost < 100, "what many rows have is found without looking at all"
         await searching.count(Query(search="xylophone"))
         assert uses(searching, index)
 

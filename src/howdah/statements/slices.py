@@ -6,15 +6,18 @@ range by range, and what a search finds is found before it is put in order.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     BindParameter,
     ColumnElement,
     Integer,
     Select,
     Subquery,
     bindparam,
+    func,
     literal_column,
     select,
     union_all,
@@ -113,8 +116,43 @@ def _searched(found: Select[Any], page: Page, parts: Sequence[Part]) -> Select[A
     through the whole table in the page's order in the hope of meeting some soon.
     """
     rows = _with_order(_behind(found, page, parts), parts)
-    fenced = rows.offset(literal_column("0")).subquery("__matches")
-    return _outer(found, fenced, page, parts)
+    if isinstance(page, OffsetPage) or len(parts) > 1:
+        return _outer(found, _fenced(rows), page, parts)
+    near = _near(rows, page, parts)
+    many = select(func.count()).select_from(near).scalar_subquery() > number("limit")
+    both = union_all(
+        select(near).where(many),
+        select(_fenced(rows.where(~many))),
+    )
+    return _outer(found, both.subquery("__both"), page, parts)
+
+
+def _fenced(rows: Select[Any]) -> Subquery:
+    """Return rows that are found without a thought of what becomes of them."""
+    return rows.offset(literal_column("0")).subquery("__matches")
+
+
+def _near(rows: Select[Any], page: KeysetPage, parts: Sequence[Part]) -> CTE:
+    """Return those of the next few rows by key that are matches.
+
+    Words that many rows have fill a page from them, and the rest need not be found.
+    """
+    (part,) = parts
+    others = part.column.table.alias()
+    other = replace(part, column=others.columns[part.column.key])
+    few = _behind(select(other.column), page, [other]).order_by(
+        other.clause(backward=_is_backward(page))
+    )
+    end = few.offset(number("limit") * _NEAR).limit(literal_column("1"))
+    down = part.descending is not _is_backward(page)
+    last = end.scalar_subquery()
+    within = part.column >= last if down else part.column <= last
+    clauses = _ordered(page, parts)
+    return _limited(rows.where(within), page, clauses).cte("__near")
+
+
+# How many times a page's rows are looked at, before all matches are found.
+_NEAR: ColumnElement[int] = literal_column("10")
 
 
 def _outer(
