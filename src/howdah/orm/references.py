@@ -1,12 +1,12 @@
 """Which reference leads nowhere, where the database only says that one does."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ForeignKeyConstraint, select
+from sqlalchemy import ForeignKeyConstraint, select, tuple_
 from sqlalchemy.orm import Session
 
-from howdah.errors import HowdahError, MissingReference, StillReferenced
+from howdah.errors import HowdahError, StillReferenced
 from howdah.orm.found import execute
 from howdah.statements import Layout
 
@@ -16,16 +16,45 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def explained(
-    session: Session, layout: Layout, rows: Rows, error: MissingReference
+    session: Session,
+    layout: Layout,
+    error: HowdahError,
+    rows: Rows,
+    keys: Sequence[Any],
 ) -> HowdahError:
     """Return the error with the fields to blame; all of them may lead to rows.
 
-    Then it was the other way round: a key was changed that others refer to.
+    Then it was the other way round: others refer to the rows with these keys.
     """
     for constraint in layout.table.foreign_key_constraints:
         if _leads_nowhere(session, constraint, _values(layout, constraint, rows)):
             return error.naming(tuple(column.name for column in constraint.columns))
-    return StillReferenced()
+    others = (c for c in _pointing_at(layout) if _leads_to(session, layout, c, keys))
+    named = [column.name for constraint in others for column in constraint.columns]
+    return StillReferenced().naming(tuple(named))
+
+
+def _pointing_at(layout: Layout) -> Iterator[ForeignKeyConstraint]:
+    for table in layout.table.metadata.sorted_tables:
+        for constraint in table.foreign_key_constraints:
+            if constraint.referred_table is layout.table:
+                yield constraint
+
+
+def _leads_to(
+    session: Session,
+    layout: Layout,
+    constraint: ForeignKeyConstraint,
+    keys: Sequence[Any],
+) -> bool:
+    """Say whether a row refers to one of the rows with these keys."""
+    # Rows may refer to others of their own table.
+    there = layout.table.alias("there")
+    columns = [there.c[column.key] for column in layout.keys]
+    known: Any = tuple_(*columns) if len(columns) > 1 else columns[0]
+    leads = (there.c[e.column.key] == e.parent for e in constraint.elements)
+    statement = select(columns[0]).where(known.in_(keys), *leads).limit(1)
+    return execute(session, statement).first() is not None
 
 
 def _values(

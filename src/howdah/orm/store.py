@@ -30,6 +30,7 @@ from howdah.errors import (
     MissingReference,
     NotFound,
     StaleVersion,
+    StillReferenced,
     from_sqlstate,
 )
 from howdah.limits import holds, largest, too_large, too_long
@@ -151,7 +152,7 @@ class OrmStore:
             ((row, tag),) = self._change(session, [row], [values])
             return Row(body=self._shown.row(session, row), tag=tag)
 
-        return await self._write(work, [values])
+        return await self._write(work, [values], [key])
 
     async def update_many(self, rows: Sequence[Values]) -> bytes:
         """Change in each row the fields it gives beside its key; all rows or none."""
@@ -164,7 +165,7 @@ class OrmStore:
             stored = self._change(session, found, changes)
             return self._shown.rows(session, [row for row, _ in stored])
 
-        return await self._write(work, changes)
+        return await self._write(work, changes, keys)
 
     async def delete(self, key: Any, *, hard: bool, match: Match = None) -> None:
         """Mark the row as deleted, or remove it; raises as `update` does."""
@@ -174,7 +175,7 @@ class OrmStore:
             row, _ = self._one(session, key, marked=hard, lock=True, match=match)
             self._delete(session, [row], hard=hard)
 
-        await self._write(work)
+        await self._write(work, keys=[key])
 
     async def delete_many(self, keys: Sequence[Any], *, hard: bool) -> None:
         """Mark all of these rows as deleted, or remove them; all rows or none."""
@@ -185,7 +186,7 @@ class OrmStore:
             self._delete(session, rows, hard=hard)
 
         if keys:
-            await self._write(work)
+            await self._write(work, keys=keys)
 
     async def restore(self, key: Any, *, match: Match = None) -> Row:
         """Take back the mark of deletion; raises as `update` does."""
@@ -328,21 +329,27 @@ class OrmStore:
             return await session.run_sync(work)
 
     async def _write(
-        self, work: Callable[[Session], T], given: Sequence[Values] = ()
+        self,
+        work: Callable[[Session], T],
+        given: Sequence[Values] = (),
+        keys: Sequence[Any] = (),
     ) -> T:
         try:
             async with self._database.transaction() as session:
                 return await session.run_sync(work)
         except HowdahError as error:
-            raise await self._blamed(error, given) from error.__cause__
+            raise await self._blamed(error, given, keys) from error.__cause__
 
-    async def _blamed(self, error: HowdahError, given: Sequence[Values]) -> HowdahError:
+    async def _blamed(
+        self, error: HowdahError, given: Sequence[Values], keys: Sequence[Any]
+    ) -> HowdahError:
         """Return the error with the names of the fields that it is about."""
         tables = self._layout.table.metadata.tables.values()
         error.naming(constraint_fields(error.constraint, tables))
-        if self._is_file and isinstance(error, MissingReference) and not error.errors:
+        reference = isinstance(error, MissingReference | StillReferenced)
+        if self._is_file and reference and not error.errors:
             return await self._read(
-                lambda session: explained(session, self._layout, given, error)
+                lambda session: explained(session, self._layout, error, given, keys)
             )
         return error
 

@@ -31,7 +31,8 @@ def changed(row: Any, values: Mapping[str, Any]) -> Any:
     with _refused():
         for name, value in values.items():
             setattr(row, name, value)
-            flag_modified(row, name)
+            if not sqlalchemy.inspect(row).attrs[name].history.has_changes():
+                flag_modified(row, name)
     return row
 
 

@@ -8,34 +8,40 @@ from howdah.fast import FastStore
 from howdah.memory import MemoryDatabase, MemoryStore
 from howdah.orm import OrmStore
 from howdah.resource.declaration import Declaration
+from howdah.schemas import inexpressible
 from howdah.statements import Layout
 from howdah.store import Store
 
-__all__ = ("chosen_store",)
+__all__ = ("chosen_store", "only_python")
 
 
 def chosen_store(
     cls: type[Declaration], db: Database | MemoryDatabase, layout: Layout
 ) -> Store:
-    """Return the fast store where PostgreSQL can write the JSON, else the ORM's."""
+    """Return the fast store where PostgreSQL can write the JSON, else the ORM's.
+
+    Raises Misconfigured where `orm = False` and it cannot.
+    """
     if isinstance(db, MemoryDatabase):
         _refuse_attributes(cls, layout)
         return MemoryStore(db, layout, model=cls.model.__name__)
-    asked = _needs_python(cls.read_schema, layout) if cls.orm is None else cls.orm
-    if asked or db.dialect != "postgresql":
+    if db.dialect != "postgresql" or cls.orm:
+        return OrmStore(db, layout, model=cls.model)
+    if why := only_python(cls, layout):
+        if cls.orm is False:
+            raise Misconfigured(
+                f"{cls.__name__}: {why}, which PostgreSQL cannot write; let the read "
+                "schema show what columns hold, or drop orm = False"
+            )
         return OrmStore(db, layout, model=cls.model)
     return FastStore(db, layout, model=cls.model.__name__)
 
 
-def _needs_python(schema: type[BaseModel], layout: Layout) -> bool:
-    """Say whether a schema shows what only Python can: SQL has columns alone."""
-    decorators = schema.__pydantic_decorators__
-    return bool(
-        schema.model_computed_fields
-        or decorators.field_serializers
-        or decorators.model_serializers
-        or _attributes(schema, layout)
-    )
+def only_python(cls: type[Declaration], layout: Layout) -> str | None:
+    """Return what of the read schema only Python can show: SQL has columns alone."""
+    if attributes := _attributes(cls.read_schema, layout):
+        return f"{cls.read_schema.__name__}: {', '.join(attributes)} is no column"
+    return inexpressible(cls.read_schema, layout.columns)
 
 
 def _attributes(schema: type[BaseModel], layout: Layout) -> list[str]:
