@@ -269,7 +269,7 @@ def test_a_resource_with_a_scope_says_which_related_rows_there_are():
     included = type("Included", (silent,), {"include": {"tags": Tags}})
     all_tags = type("AllTags", (silent,), {"relations": {"tags": Tag}})
 
-    with pytest.raises(Misconfigured, match="relations = {'tags': "):
+    with pytest.raises(Misconfigured, match=r"relations = \{'tags': "):
         silent(MemoryDatabase())
     included(MemoryDatabase())
     all_tags(MemoryDatabase())
