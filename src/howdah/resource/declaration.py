@@ -85,8 +85,12 @@ class Declaration:
     """Answer lists as `{"items", "total", "skip", "limit"}` instead of bare."""
     upsert: ClassVar[tuple[str, ...]] = ()
     """Fields, unique together, by which `PUT /` tells new rows from known ones."""
-    relations: ClassVar[tuple[str, ...]] = ()
-    """Relations of many to many whose ids can be read and written, `/{id}/tags`."""
+    relations: ClassVar[tuple[str, ...] | Mapping[str, Any]] = ()
+    """Relations of many to many whose ids can be read and written, `/{id}/tags`.
+
+    By name the related rows' resource, whose scope and soft delete hold for them, or
+    their model, for all rows. Without one it is that of `include`.
+    """
     require_match: ClassVar[bool] = False
     """Refuse changes that do not say by If-Match which version they are meant for."""
     read_only: ClassVar[bool] = False

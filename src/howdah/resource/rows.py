@@ -25,7 +25,7 @@ from howdah.resource.caller import Caller, is_declared
 from howdah.resource.choice import chosen_store
 from howdah.resource.declaration import Declaration, read_language, read_layout
 from howdah.resource.given import sent
-from howdah.resource.relations import related_resources, with_embeds
+from howdah.resource.relations import related_resources, with_related
 from howdah.statements import Layout, Link
 from howdah.store import Change, Match, Once, Row, Store
 
@@ -40,7 +40,7 @@ class Rows(Declaration, Generic[M]):
     def __init__(
         self, db: Database | MemoryDatabase, *, store: Store | None = None
     ) -> None:
-        layout = with_embeds(type(self), read_layout(type(self)))
+        layout = with_related(type(self), read_layout(type(self)))
         self.db = db
         self.name: str = self.model.__name__
         self.plural: str = layout.table.name
@@ -61,7 +61,7 @@ class Rows(Declaration, Generic[M]):
         return f"{type(self).__name__}({self.name})"
 
     def _related(self) -> Mapping[str, "Rows[Any]"]:
-        """Return the resources of the relations that may be embedded."""
+        """Return the resources of related rows that do not belong to everybody."""
         related = related_resources(type(self))
         return {
             name: cls(self.db)
