@@ -44,7 +44,12 @@ def keep_answer(session: Session, layout: Layout, once: Once, row: Row) -> Row:
     """Keep the answer for a day, and sweep some that are too old."""
     kept = _table(layout)
     place, now = answer_place(layout, once.key), dt.datetime.now(dt.UTC)
-    old = select(kept.c.id).where(kept.c.created_at <= now - _LIFETIME).limit(_SWEPT)
+    old = (
+        select(kept.c.id)
+        .where(kept.c.created_at <= now - _LIFETIME)
+        .limit(_SWEPT)
+        .with_for_update(skip_locked=True)
+    )
     gone = [*execute(session, old).scalars(), place]
     execute(session, delete(kept).where(kept.c.id.in_(gone)))
     values = {
