@@ -4,9 +4,10 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := build/todo-postgres-api
+EXAMPLES ?= 2000
 
 .DEFAULT_GOAL := test
-.PHONY: help install demo test lint types tests format requirements clean
+.PHONY: help install demo test lint types tests fuzz format requirements clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -31,6 +32,9 @@ types: install ## mypy, strict
 
 tests: install ## all tests, on a PostgreSQL that comes along
 	$(BIN)/pytest -n auto --dist worksteal
+
+fuzz: install ## ask all stores EXAMPLES (2000) random questions, new ones each time
+	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/pytest tests/contract/test_same_answers.py
 
 format: install ## put the code into form
 	$(BIN)/ruff format .

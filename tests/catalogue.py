@@ -19,6 +19,7 @@ from howdah import (
     TimestampFields,
     connect,
 )
+from howdah.models import idempotency_table
 
 
 class Category(SQLModel, table=True):
@@ -101,7 +102,11 @@ class ItemRepository(Repository[Item]):
     pass
 
 
-TABLES = [Category.__table__, Item.__table__]
+TABLES = [
+    Category.__table__,
+    Item.__table__,
+    idempotency_table(SQLModel.metadata),
+]
 NOTEBOOK = {"name": "notebook", "price": 1500000, "tax": 150000}
 
 

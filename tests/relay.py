@@ -80,11 +80,20 @@ class Relay:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._server.wait_closed()
 
+    def cut(self, rand) -> None:
+        """Drop a connection, whatever is on its way."""
+        if self._tasks:
+            rand.choice(list(self._tasks)).cancel()
+
     async def _serve(self, reader, writer) -> None:
         task = asyncio.current_task()
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        there, back = await asyncio.open_unix_connection(self._socket)
+        try:
+            there, back = await asyncio.open_unix_connection(self._socket)
+        except asyncio.CancelledError:
+            writer.transport.abort()
+            return
         ways = [
             asyncio.create_task(_pass_on(reader, back, self._listener())),
             asyncio.create_task(_pass_on(there, writer, lambda _: None)),

@@ -238,6 +238,18 @@ async def test_rows_of_composite_keys_change_together(lines):
     ]
 
 
+async def test_new_rows_get_defaults_where_they_leave_fields_out(parts):
+    rows = [{"name": "a", "is_active": False}, {"name": "b"}, {"name": "c", "price": 1}]
+
+    made = json.loads(await parts.create_many(rows))
+
+    assert [(r["name"], r["is_active"], r["price"]) for r in made] == [
+        ("a", False, None),
+        ("b", True, None),
+        ("c", True, 1),
+    ]
+
+
 async def test_an_empty_batch_changes_nothing(parts):
     assert await parts.update_many([]) == b"[]"
     await parts.delete_many([], hard=True)

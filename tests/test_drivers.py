@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from uuid import uuid4
 
@@ -151,6 +152,16 @@ async def by_session(db: Database, statement: str) -> None:
         await (await session.connection()).exec_driver_sql(statement)
 
 
+async def by_session_on_psycopg(db: Database, statement: str) -> None:
+    url = replace(db.url, driver="psycopg")
+    other = Database(url, timeouts=db.timeouts)
+    await other.open(wait=False)
+    try:
+        await by_session(other, statement)
+    finally:
+        await other.close()
+
+
 async def by_sync_session(db: Database, statement: str) -> None:
     def work() -> None:
         with db.sync_session() as session:
@@ -159,7 +170,7 @@ async def by_sync_session(db: Database, statement: str) -> None:
     await asyncio.to_thread(work)
 
 
-WAYS = [by_asyncpg, by_psycopg, by_session, by_sync_session]
+WAYS = [by_asyncpg, by_psycopg, by_session, by_session_on_psycopg, by_sync_session]
 ways = pytest.mark.parametrize("way", WAYS)
 
 

@@ -46,6 +46,7 @@ EXACT = {
     "23001": StillReferenced,
     "23502": Invalid,
     "23503": MissingReference,
+    "2201G": Forbidden,
     "23505": Duplicate,
     "23514": Invalid,
     "25006": ReadOnly,

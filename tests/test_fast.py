@@ -172,9 +172,9 @@ def compiled(monkeypatch):
     """Count what is compiled."""
     plans, of = [], Plan.of
 
-    def counted(statement) -> Plan:
+    def counted(statement, names) -> Plan:
         plans.append(statement)
-        return of(statement)
+        return of(statement, names)
 
     monkeypatch.setattr(Plan, "of", counted)
     return plans
@@ -191,10 +191,10 @@ VALUES = {
     "price": (Decimal("1.50"), 1.5),
     "day": (date(2024, 2, 29), "2024-02-29"),
     "hour": (time(23, 59, 1), "23:59:01"),
-    "span": (timedelta(days=1, hours=2), "1 day 02:00:00"),
+    "span": (timedelta(days=1, hours=2), "P1DT7200S"),
     "moment": (datetime(2024, 2, 29, tzinfo=UTC), "2024-02-29T00:00:00+00:00"),
     "ref": (UUID(int=7), "00000000-0000-0000-0000-000000000007"),
-    "blob": (b"\x00\xff", "\\x00ff"),
+    "blob": (b"\x00\xff", "AP8="),
 }
 
 
@@ -363,6 +363,15 @@ async def test_columns_may_have_any_name(make):
         changed = read(await store.update(1, {name: values[name]}))
         touched = values["key"] if name == "key" else "touched"
         assert changed == {"id": 1, **values, "key": touched}
+    rows = [{"id": 2, **values}, {"id": 3, "limit": 5}]
+    changed = json.loads(await store.update_many(rows))
+    touched = {"id": 3, **values, "key": "touched"}
+    assert changed == [{"id": 2, **values}, touched]
+    put = await store.upsert({"id": 3, **values}, on=["id"], changing=names)
+    assert (read(put), put.created) == ({"id": 3, **values}, False)
+    changing = [names, names[:1]]
+    many = await store.upsert_many(rows, on=["id"], changing=changing)
+    assert json.loads(many)[0] == {"id": 2, **values}
     page = await store.list(Query(search="search!"), OffsetPage(skip=1, limit=1))
     assert [row["id"] for row in read(page)] == [2]
     assert await store.count(Query(search="search!")) == 3

@@ -312,3 +312,13 @@ def test_the_documented_schema_holds_what_is_sent(cls):
     sent = problems.problem(cls())
 
     assert set(schema["required"]) <= set(sent) <= set(schema["properties"])
+
+
+async def test_a_document_says_of_an_invalid_request_what_is_answered(client):
+    document = (await client.get("/openapi.json")).json()
+
+    answer = document["paths"]["/orders"]["post"]["responses"]["422"]
+    assert list(answer["content"]) == ["application/problem+json"]
+    schemas = document["components"]["schemas"]
+    assert {"HTTPValidationError", "ValidationError"}.isdisjoint(schemas)
+    assert "Order" in schemas

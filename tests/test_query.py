@@ -16,7 +16,7 @@ from catalogue import (
     client_of,
     create_tables,
 )
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -239,6 +239,80 @@ async def test_every_wrong_parameter_is_named_at_once(client):
     assert [error["field"] for error in members["errors"]] == ["price", "tax"]
 
 
+async def test_unknown_names_values_and_pages_are_faults_at_once(client):
+    response = await client.get("/items/?pricee=1&price=x&limit=0&skip=x&sort=y&q=1")
+
+    members = assert_problem(response, 422, "invalid")
+    fields = [error["field"] for error in members["errors"]]
+    assert sorted(fields) == ["limit", "price", "pricee", "q", "skip", "sort"]
+    assert members["detail"].startswith("pricee: is no parameter here; did you mean")
+    assert members["detail"].endswith("and 3 more")
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/items/?cursor=&cursor=", "cursor"),
+        ("/items/search?q=a&q=b", "q"),
+        ("/items/search", "q"),
+        ("/items/count?sort=price", "sort"),
+        ("/items/count?fields=name", "fields"),
+        ("/items/count?limit=1", "limit"),
+        ("/items/1?price=1", "price"),
+    ],
+)
+async def test_a_parameter_out_of_its_place_is_named(client, path, field):
+    members = assert_problem(await client.get(path), 422, "invalid")
+
+    assert [error["field"] for error in members["errors"]] == [field]
+
+
+async def test_what_a_dependency_reads_is_its_own(db, client):
+    def tenant(tenant: str, trace: str | None = None) -> str:
+        return tenant + (trace or "")
+
+    app = FastAPI()
+    connect(app, db)
+    router = Queried(db).router(prefix="/items")
+    app.include_router(router, dependencies=[Depends(tenant)])
+    async with client_of(app) as other:
+        for path in ("/items/", "/items/1", "/items/count", "/items/search"):
+            words = "&q=a" if path.endswith("search") else ""
+            response = await other.get(f"{path}?tenant=x{words}")
+            refused = await other.get(f"{path}?tenant=x&tenants=x{words}")
+
+            assert response.status_code == 200, response.text
+            assert_problem(refused, 422, "invalid")
+
+
+async def test_a_page_near_the_beginning_has_a_shorter_one_before_it(client):
+    second = await client.get("/items/?skip=1&limit=3")
+    first = await client.get(second.links["prev"]["url"])
+
+    assert [row["id"] for row in second.json()] == [2, 3, 4]
+    assert [row["id"] for row in first.json()] == [1]
+    assert "prev" not in first.links
+
+
+async def test_a_304_is_described_without_a_body(client):
+    paths = (await client.get("/openapi.json")).json()["paths"]
+
+    responses = paths["/items/{item_id}"]["get"]["responses"]
+    assert responses["304"] == {"description": "Not Modified"}
+
+
+def test_a_filter_named_like_a_parameter_is_asked_for_by_eq():
+    language = Language(filters=[Field(name="count", annotation=int)])
+
+    query = language.read({"count": ["exact"], "count__eq": ["5"], "count__lt": ["9"]})
+
+    assert query.count == "exact"
+    assert [(f.field, f.operator, f.value) for f in query.filters] == [
+        ("count", "eq", 5),
+        ("count", "lt", 9),
+    ]
+
+
 async def test_count_takes_the_filters(client):
     response = await client.get("/items/count?price=20")
 
@@ -250,6 +324,38 @@ async def test_a_list_tells_its_total_when_it_is_asked(client):
 
     assert response.headers["x-total-count"] == "2"
     assert "x-total-count" not in (await client.get("/items/")).headers
+
+
+async def test_a_total_may_be_what_the_planner_thinks(client, db):
+    rows = [{"name": f"n{n}", "price": 100 + n % 4} for n in range(2000)]
+    await client.post("/items/batch", json=rows)
+    await db.lane.fetchrow("ANALYZE items")
+
+    listed = await client.get("/items/?price=102&limit=3&count=estimated")
+    counted = await client.get("/items/count?price__gte=100&count=estimated")
+    enveloped = await client.get("/enveloped/?limit=3&count=estimated")
+
+    assert 400 < int(listed.headers["x-total-count"]) < 600
+    assert listed.headers["x-total-count-kind"] == "estimated"
+    assert 1900 < counted.json()["total"] < 2100
+    assert counted.headers["x-total-count-kind"] == "estimated"
+    assert 1900 < enveloped.json()["total"] < 2100
+
+
+@pytest.mark.parametrize(
+    ("query", "total"),
+    [
+        ("price=20", "2"),
+        ("price=21", "0"),
+        ("price__gte=10&skip=1", "4"),
+        ("name__contains=a&cursor=", "5"),
+    ],
+)
+async def test_a_page_that_shows_the_end_is_not_estimated(client, query, total):
+    response = await client.get(f"/items/?{query}&count=estimated")
+
+    assert response.headers["x-total-count"] == total
+    assert response.headers["x-total-count-kind"] == "exact"
 
 
 async def test_an_envelope_holds_the_rows_and_the_total(client):

@@ -246,7 +246,7 @@ async def test_an_upsert_knows_partial_indexes(session):
 async def test_an_upsert_needs_a_unique_key(session):
     parts = Parts(session)
 
-    with pytest.raises(Misconfigured, match="no unique constraint on stock"):
+    with pytest.raises(Misconfigured, match="no unique constraint or index on stock"):
         await parts.upsert({"stock": 1}, on=["stock"])
     with pytest.raises(Misconfigured, match="Part has no stok"):
         await parts.upsert({"stok": 1}, on=["code"])

@@ -286,12 +286,11 @@ async def test_one_action_can_be_overridden_alone(db, client):
     assert b'"name":"x"' in created.body
 
 
-def test_a_resource_without_a_schema_is_refused():
-    class Lacking(Resource[Item]):
+def test_a_resource_without_a_model_is_refused():
+    class Lacking(Resource):
         create_schema = ItemCreate
-        update_schema = ItemUpdate
 
-    with pytest.raises(Misconfigured, match="Lacking has no read_schema"):
+    with pytest.raises(Misconfigured, match="Lacking has no model"):
         Lacking(Database("postgresql:///x"))
 
 

@@ -379,6 +379,33 @@ def test_a_pooler_is_known_by_its_address(url, pooled):
     assert parsed.with_database("x").pooled is pooled
 
 
+@pytest.mark.parametrize(
+    ("written", "path", "read"),
+    [
+        ("sqlite:///shop.db", "shop.db", "sqlite:///shop.db"),
+        ("sqlite:////var/a b.db", "/var/a b.db", "sqlite:////var/a%20b.db"),
+        ("sqlite+aiosqlite:///x.db?mode=ro", "x.db", "sqlite:///x.db?mode=ro"),
+        ("sqlite:///x.db?check_same_thread=false", "x.db", "sqlite:///x.db"),
+        ("sqlite://", None, "sqlite:///"),
+        ("sqlite:///:memory:", None, "sqlite:///"),
+    ],
+)
+def test_the_url_of_a_file_is_read(written, path, read):
+    url = DatabaseURL.parse(written)
+
+    assert (url.dialect, url.database, str(url)) == ("sqlite", path, read)
+    assert DatabaseURL.parse(str(url)) == url
+
+
+def test_the_driver_of_sessions_is_read():
+    drivers = {
+        scheme: DatabaseURL.parse(f"{scheme}://h/d").driver
+        for scheme in ("postgres", "postgresql+asyncpg", "postgresql+psycopg")
+    }
+
+    assert list(drivers.values()) == ["asyncpg", "asyncpg", "psycopg"]
+
+
 def test_parameters_that_libpq_does_not_know_become_options_of_the_session():
     url = DatabaseURL.parse("postgresql://h/d?search_path=a,b%20c&options=-c%20x.y=1")
 
@@ -392,7 +419,8 @@ def test_parameters_that_libpq_does_not_know_become_options_of_the_session():
     ("url", "said"),
     [
         ("mysql://u:{}@h/d", "begins with 'mysql'; it has to begin with postgresql://"),
-        ("sqlite:///x.db?{}", "begins with 'sqlite'"),
+        ("sqlite:///x.db?{}=1", "has a parameter that SQLite does not know"),
+        ("sqlite://{}/x.db", "has three slashes before a relative path"),
         ("postgresq://u:{}@h/d", "begins with 'postgresq'"),
         ("app:{}@db/shop", "has no scheme; it has to begin with postgresql://"),
         ("{}", "has no scheme"),

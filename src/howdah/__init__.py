@@ -23,6 +23,8 @@ if TYPE_CHECKING:
         Unavailable,
     )
     from howdah.models import (
+        DeletedAtColumns,
+        DeletedAtFields,
         Money,
         OptionalMoney,
         SoftDeleteColumns,
@@ -39,6 +41,8 @@ __all__ = (
     "Conflict",
     "Contention",
     "Database",
+    "DeletedAtColumns",
+    "DeletedAtFields",
     "Duplicate",
     "HowdahError",
     "Invalid",
@@ -65,6 +69,8 @@ _HOMES = {
     "Conflict": "errors",
     "Contention": "errors",
     "Database": "database",
+    "DeletedAtColumns": "models",
+    "DeletedAtFields": "models",
     "Duplicate": "errors",
     "HowdahError": "errors",
     "Invalid": "errors",

@@ -7,9 +7,18 @@ counted from 0, and by the fields of its key.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from howdah.errors import FieldError, Invalid, NotFound
+from howdah.errors import FieldError, Invalid, MissingReference, NotFound
+from howdah.limits import holds
 
-__all__ = ("MOST_BLAMED", "blamed", "missing_rows", "refuse_twice", "split_keys")
+__all__ = (
+    "MOST_BLAMED",
+    "blamed",
+    "missing_rows",
+    "refuse_twice",
+    "refuse_unheld",
+    "split_keys",
+    "unrelated",
+)
 
 MOST_BLAMED = 100
 """Most rows that one error names."""
@@ -51,6 +60,29 @@ def missing_rows(
     error = NotFound(f"{model} ID {keys[min(indexes)]}{several} not found")
     error.errors = blamed(
         fields, indexes, code=NotFound.code, message="names no row that is there"
+    )
+    return error
+
+
+def refuse_unheld(
+    relation: str, change: str, ids: Sequence[Any], limit: int | None
+) -> list[Any]:
+    """Return the ids that a column can hold; raise where others are to be related."""
+    unheld = [
+        index
+        for index, value in enumerate(ids)
+        if limit is not None and not holds(limit, value)
+    ]
+    if unheld and change != "remove":
+        raise unrelated(relation, unheld)
+    return [value for index, value in enumerate(ids) if index not in set(unheld)]
+
+
+def unrelated(relation: str, indexes: Iterable[int]) -> MissingReference:
+    """Return the error of ids that no row has to be related to."""
+    error = MissingReference("There is no such row to be related to.")
+    error.errors = blamed(
+        (relation,), indexes, code=error.code, message=error.field_message
     )
     return error
 

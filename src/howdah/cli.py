@@ -321,7 +321,8 @@ def _run_module(module: str) -> None:
 
 def _serve(host: str, port: int) -> int:
     """Run uvicorn until it or somebody ends it; return its exit code."""
-    process = subprocess.Popen(_uvicorn(host, port))  # noqa: S603 - ours, no shell
+    environment = {**os.environ, "HOWDAH_DEV": "1"}
+    process = subprocess.Popen(_uvicorn(host, port), env=environment)  # noqa: S603 - ours, no shell
     try:
         return process.wait()
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ import psycopg
 from howdah.drivers import NETWORK, translate
 from howdah.settings import DatabaseURL, Timeouts, session_option
 
-__all__ = ("connect", "connect_sync", "limits", "set_limits")
+__all__ = ("connect", "connect_psycopg", "connect_sync", "limits", "set_limits")
 
 # A server that has stopped answering gets this long above its own statement timeout.
 _GRACE = 5.0
@@ -60,24 +60,39 @@ async def connect(url: DatabaseURL, timeouts: Timeouts) -> asyncpg.Connection:
 _PLANS = 1000
 
 
+async def connect_psycopg(
+    url: DatabaseURL, timeouts: Timeouts
+) -> "psycopg.AsyncConnection[Any]":
+    """Open a connection of psycopg for tasks; raises Unavailable and its kin."""
+    try:
+        return await psycopg.AsyncConnection.connect(
+            url.reveal(), **_psycopg_options(url, timeouts)
+        )
+    except NETWORK as exc:
+        raise translate(exc) from exc
+
+
 def connect_sync(url: DatabaseURL, timeouts: Timeouts) -> "psycopg.Connection[Any]":
-    """Open a connection of psycopg; raises Unavailable and its kin."""
+    """Open a connection of psycopg for threads; raises Unavailable and its kin."""
+    try:
+        return psycopg.connect(url.reveal(), **_psycopg_options(url, timeouts))
+    except NETWORK as exc:
+        raise translate(exc) from exc
+
+
+def _psycopg_options(url: DatabaseURL, timeouts: Timeouts) -> dict[str, Any]:
     options = " ".join(
         session_option(name, value)
         for name, value in _session_parameters(url, timeouts).items()
         if name not in {"application_name", "options"}
     )
     given = url.session_parameters.get("options", "")
-    try:
-        return psycopg.connect(
-            url.reveal(),
-            connect_timeout=_whole_seconds(timeouts.connect),
-            application_name=url.session_parameters.get("application_name", "howdah"),
-            options=f"{options} {given}".strip() if not url.pooled else given or None,
-            prepare_threshold=None if url.pooled else 5,
-        )
-    except NETWORK as exc:
-        raise translate(exc) from exc
+    return {
+        "connect_timeout": _whole_seconds(timeouts.connect),
+        "application_name": url.session_parameters.get("application_name", "howdah"),
+        "options": f"{options} {given}".strip() if not url.pooled else given or None,
+        "prepare_threshold": None if url.pooled else 5,
+    }
 
 
 def _session_parameters(url: DatabaseURL, timeouts: Timeouts) -> Mapping[str, str]:

@@ -1,21 +1,23 @@
-"""A PostgreSQL database: two lanes of connections, sessions, transactions, health.
+"""A database: two lanes of connections, sessions, transactions, health.
 
 The session lane is a SQLAlchemy engine for people's own code; the fast lane serves
-resources. `Database(...)` only remembers; `async with db` (or the app's lifespan)
-opens. Knows nothing of HTTP, though `session` has the form of a FastAPI dependency.
+resources on PostgreSQL, and a file of SQLite has none. `Database(...)` only remembers;
+`async with db` (or the app's lifespan) opens. Knows nothing of HTTP, though `session`
+has the form of a FastAPI dependency.
 """
 
 import asyncio
 import logging
 import threading
 import time
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, TypeVar
+from uuid import uuid4
 
 import asyncpg
-import psycopg
 import sqlmodel
 from sqlalchemy import Engine, Table, event, inspect
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -23,17 +25,23 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlalchemy.orm import Session
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from howdah.connection import connect, connect_sync, set_limits
+from howdah import sqlite
+from howdah.connection import connect, connect_psycopg, connect_sync, set_limits
 from howdah.drivers import FOREIGN, translate
 from howdah.embedded import EmbeddedPostgres
-from howdah.engine import make_engine, make_sync_engine
+from howdah.engine import (
+    make_engine,
+    make_file_engine,
+    make_sync_engine,
+    make_sync_file_engine,
+)
 from howdah.errors import HowdahError, Misconfigured
 from howdah.errors import PoolExhausted as PoolExhaustedError
 from howdah.events import Events, Listener, PoolExhausted, Retried
 from howdah.lane import Lane
 from howdah.models import constraint_fields
 from howdah.retry import CONTENTION, Backoff, may_connect_later, may_run_again
-from howdah.settings import DatabaseURL, Pool, Retry, Settings, Timeouts
+from howdah.settings import DatabaseURL, Dialect, Pool, Retry, Settings, Timeouts
 
 __all__ = ("Database", "Health", "Isolation")
 
@@ -80,6 +88,8 @@ class Database:
         self._lane: Lane | None = None
         self._sync_engine: Engine | None = None
         self._mutex = threading.Lock()
+        self._memory = uuid4().hex
+        self._memory_end: Callable[[], object] | None = None
 
     def __repr__(self) -> str:
         where = str(self._url) if self._url else "embedded"
@@ -99,6 +109,11 @@ class Database:
         return self._url
 
     @property
+    def dialect(self) -> Dialect:
+        """What kind of database it leads to."""
+        return "postgresql" if self._url is None else self._url.dialect
+
+    @property
     def engine(self) -> AsyncEngine:
         """The SQLAlchemy engine of the session lane, while open."""
         if self._engine is None:
@@ -107,7 +122,12 @@ class Database:
 
     @property
     def lane(self) -> Lane:
-        """The fast lane, while open."""
+        """The fast lane, while open; only PostgreSQL has one."""
+        if self.dialect != "postgresql":
+            raise Misconfigured(
+                f"{self._url} has no fast lane, which speaks with PostgreSQL alone; "
+                "use sessions, and leave the store of a resource to Howdah"
+            )
         if self._lane is None:
             raise Misconfigured(_CLOSED)
         return self._lane
@@ -115,9 +135,10 @@ class Database:
     @property
     def busy(self) -> int:
         """How many connections of both lanes are in use."""
-        if self._engine is None or self._lane is None:
+        if self._engine is None:
             return 0
-        return self._lane.busy + _checked_out(self._engine)
+        lane = 0 if self._lane is None else self._lane.busy
+        return lane + _checked_out(self._engine)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Tell the listener every event from now on; return what ends that."""
@@ -149,6 +170,7 @@ class Database:
         if sync_engine is not None:
             await asyncio.to_thread(sync_engine.dispose)
         await asyncio.to_thread(self._stop_server)
+        self._let_memory_go()
 
     async def __aenter__(self) -> Self:
         try:
@@ -185,11 +207,13 @@ class Database:
 
     @asynccontextmanager
     async def transaction(
-        self, *, isolation: Isolation | None = None
+        self, *, isolation: Isolation | None = None, read_only: bool = False
     ) -> AsyncIterator[AsyncSession]:
         """Give a session that commits at a clean end and rolls back otherwise.
 
-        Raises Howdah's errors for those of drivers, at the end of the block.
+        Raises Howdah's errors for those of drivers, at the end of the block. On SQLite
+        each transaction is serializable, and one at a time writes; with read_only it
+        waits for no other.
         """
         sessions = async_sessionmaker(
             self.engine, class_=AsyncSession, expire_on_commit=False
@@ -197,10 +221,8 @@ class Database:
         async with sessions() as session:
             _note_tables(session.sync_session)
             try:
-                if isolation is not None:
-                    await session.connection(
-                        execution_options={"isolation_level": isolation}
-                    )
+                if options := self._options(isolation, read_only=read_only):
+                    await session.connection(execution_options=options)
                 yield session
                 await session.commit()
             except FOREIGN as exc:
@@ -232,12 +254,21 @@ class Database:
             else:
                 return result
 
+    def _options(
+        self, isolation: Isolation | None, *, read_only: bool
+    ) -> dict[str, Any]:
+        if self.dialect == "sqlite":
+            return {sqlite.READ_ONLY: True} if read_only else {}
+        options: dict[str, Any] = {"postgresql_readonly": True} if read_only else {}
+        return options | ({"isolation_level": isolation} if isolation else {})
+
     @contextmanager
     def sync_session(self) -> Iterator[sqlmodel.Session]:
-        """Give a plain `sqlmodel.Session` on psycopg, in a transaction of its own.
+        """Give a plain `sqlmodel.Session`, in a transaction of its own.
 
         For sync endpoints, scripts and notebooks; works on a Database that is not
-        open, too. Its pool is as large as that of the session lane, and apart from it.
+        open, too. It is on psycopg, or on Python's own sqlite3; its pool is as large as
+        that of the session lane, and apart from it.
         """
         with sqlmodel.Session(self._sync(), expire_on_commit=False) as session:
             _note_tables(session)
@@ -256,7 +287,7 @@ class Database:
         reason = None
         try:
             async with asyncio.timeout(self.timeouts.connect or None):
-                await self.lane.fetchval("SELECT 1", read=True)
+                await self._ask()
         except (HowdahError, TimeoutError) as error:
             reason = error.message if isinstance(error, HowdahError) else "no answer"
         return Health(
@@ -267,7 +298,18 @@ class Database:
             budget=self.pool.total,
         )
 
+    async def _ask(self) -> None:
+        """Ask for a sign of life."""
+        if self.dialect == "postgresql":
+            await self.lane.fetchval("SELECT 1", read=True)
+            return
+        async with self.transaction(read_only=True) as session:
+            await session.connection()
+
     def _make_lanes(self) -> None:
+        if self.dialect == "sqlite":
+            self._engine = self._make_file_engine()
+            return
         prelude = set_limits(self.timeouts)
         self._lane = Lane(
             self._connect,
@@ -277,33 +319,78 @@ class Database:
             prelude=prelude,
         )
         self._engine = make_engine(
-            self._connect,
+            self._connect_session,
             pool=self.pool,
             events=self.events,
             echo=self.settings.echo,
             pooled=self.url.pooled,
             prelude=prelude,
+            driver=self.url.driver,
+        )
+
+    def _make_file_engine(self) -> AsyncEngine:
+        return make_file_engine(
+            self._connect_file,
+            pool=self.pool,
+            events=self.events,
+            echo=self.settings.echo,
+            teach=sqlite.teach,
         )
 
     async def _connect(self) -> asyncpg.Connection:
         return await connect(self.url, self.timeouts)
 
-    def _connect_sync(self) -> "psycopg.Connection[Any]":
+    async def _connect_session(self) -> Any:
+        if self.url.driver == "psycopg":
+            return await connect_psycopg(self.url, self.timeouts)
+        return await self._connect()
+
+    def _connect_sync(self) -> Any:
         return connect_sync(self.url, self.timeouts)
+
+    async def _connect_file(self) -> Any:
+        self._keep_memory()
+        return await sqlite.connect(self.url, self.timeouts, memory=self._memory)
+
+    def _connect_file_sync(self) -> Any:
+        self._keep_memory()
+        return sqlite.connect_sync(self.url, self.timeouts, memory=self._memory)
+
+    def _keep_memory(self) -> None:
+        """Hold a database in memory, which else ends with its last connection."""
+        if self._memory_end is None and self.url.database is None:
+            held = sqlite.connect_sync(self.url, self.timeouts, memory=self._memory)
+            self._memory_end = weakref.finalize(self, held.close)
+
+    def _let_memory_go(self) -> None:
+        if self._memory_end is not None:
+            self._memory_end()
+            self._memory_end = None
 
     def _sync(self) -> Engine:
         # Sync endpoints run in threads, which may come at once.
         with self._mutex:
             if self._sync_engine is None:
                 self._start_server()
-                self._sync_engine = make_sync_engine(
-                    self._connect_sync,
-                    pool=self.pool,
-                    events=self.events,
-                    echo=self.settings.echo,
-                    prelude=set_limits(self.timeouts) if self.url.pooled else "",
-                )
+                self._sync_engine = self._make_sync_engine()
             return self._sync_engine
+
+    def _make_sync_engine(self) -> Engine:
+        if self.dialect == "sqlite":
+            return make_sync_file_engine(
+                self._connect_file_sync,
+                pool=self.pool,
+                events=self.events,
+                echo=self.settings.echo,
+                teach=sqlite.teach,
+            )
+        return make_sync_engine(
+            self._connect_sync,
+            pool=self.pool,
+            events=self.events,
+            echo=self.settings.echo,
+            prelude=set_limits(self.timeouts) if self.url.pooled else "",
+        )
 
     def _let_sync_go(self) -> None:
         """Keep no connection behind a Database that is not open: nobody closes it."""
@@ -324,7 +411,7 @@ class Database:
         backoff = Backoff(self.retry)
         while True:
             try:
-                await self.lane.fetchval("SELECT 1", read=True)
+                await self._ask()
             except HowdahError as error:
                 if not may_connect_later(error):
                     raise
@@ -349,7 +436,9 @@ class Database:
         return error.naming(constraint_fields(error.constraint, _tables(session)))
 
     def _exhausted(self) -> HowdahError:
-        size, waited = self.pool.sessions, self.pool.timeout
+        sessions = self.dialect == "postgresql"
+        size = self.pool.sessions if sessions else self.pool.total
+        waited = self.pool.timeout
         self.events.emit(PoolExhausted(lane="session", size=size, waited=waited))
         return PoolExhaustedError(
             f"the session lane gave no connection in {waited:.2f} s "

@@ -1,11 +1,13 @@
 """The border where what drivers raise becomes what Howdah says.
 
-asyncpg, psycopg and SQLAlchemy's wrappers each name the same fault differently, and
-asyncpg lets a refused socket through as a bare OSError. Codes decide, never texts.
+asyncpg, psycopg, sqlite3 and SQLAlchemy's wrappers each name the same fault in their
+own way, and asyncpg lets a refused socket through as a bare OSError. Codes decide, not
+texts; but which columns are to blame SQLite says in its text alone.
 """
 
 import re
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import asyncpg
@@ -35,6 +37,7 @@ FOREIGN = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
     psycopg.Error,
+    sqlite3.Error,
     sqlalchemy.exc.SQLAlchemyError,
 )
 # The same where a socket is in our own hands: asyncpg lets these through as they are.
@@ -45,7 +48,10 @@ NETWORK = (*FOREIGN, OSError, TimeoutError)
 _DISCONNECTS = frozenset(
     {"25006", "25P03", "25P04", "57P01", "57P02", "57P03", "57P04", "57P05"}
 )
-_WRITE = re.compile(r"\b(INSERT INTO|UPDATE|DELETE FROM)\s+(?:ONLY\s+)?([\w.\"]+)")
+# FOR UPDATE only locks.
+_WRITE = re.compile(
+    r"(?<!FOR )(?<!KEY )\b(INSERT INTO|UPDATE|DELETE FROM)\s+(?:ONLY\s+)?([\w.\"]+)"
+)
 
 
 @contextmanager
@@ -68,7 +74,9 @@ def translate(exc: BaseException, *, statement: str | None = None) -> HowdahErro
     cause = _innermost(exc)
     code = sqlstate(cause)
     if code is not None:
-        return _from_server(code, cause, statement or getattr(exc, "statement", None))
+        statement = statement or getattr(exc, "statement", None)
+        known = _from_sqlite if isinstance(cause, sqlite3.Error) else _from_server
+        return known(code, cause, statement)
     if isinstance(exc, sqlalchemy.exc.TimeoutError):
         return PoolExhausted()
     if isinstance(exc, sqlalchemy.exc.NoResultFound):
@@ -79,7 +87,12 @@ def translate(exc: BaseException, *, statement: str | None = None) -> HowdahErro
 
 
 def sqlstate(exc: BaseException) -> str | None:
-    """Return PostgreSQL's code of a driver's exception, where it has one."""
+    """Return PostgreSQL's code of a driver's exception, where it has one.
+
+    A code of SQLite is that of PostgreSQL which means the same.
+    """
+    if isinstance(exc, sqlite3.Error):
+        return _sqlite_state(exc)
     code = getattr(exc, "sqlstate", None)
     return code if isinstance(code, str) else None
 
@@ -143,12 +156,79 @@ def _from_server(code: str, cause: BaseException, statement: str | None) -> Howd
 _FOREIGN_KEY = "23503"
 
 
+def _sqlite_state(exc: sqlite3.Error) -> str | None:
+    extended: int | None = getattr(exc, "sqlite_errorcode", None)
+    if extended is None:
+        return None
+    return _SQLITE.get(extended) or _SQLITE.get(extended & 0xFF)
+
+
+# The last byte is the kind, what is before it tells more:
+# https://www.sqlite.org/rescode.html
+_SQLITE: Mapping[int, str] = {
+    sqlite3.SQLITE_CONSTRAINT: "23000",
+    sqlite3.SQLITE_CONSTRAINT_UNIQUE: "23505",
+    sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY: "23505",
+    sqlite3.SQLITE_CONSTRAINT_ROWID: "23505",
+    sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY: "23503",
+    sqlite3.SQLITE_CONSTRAINT_NOTNULL: "23502",
+    sqlite3.SQLITE_CONSTRAINT_CHECK: "23514",
+    sqlite3.SQLITE_CONSTRAINT_TRIGGER: "P0001",
+    3091: "22P02",  # SQLITE_CONSTRAINT_DATATYPE, which Python does not name
+    sqlite3.SQLITE_MISMATCH: "22P02",
+    sqlite3.SQLITE_TOOBIG: "54000",
+    sqlite3.SQLITE_BUSY: "55P03",
+    sqlite3.SQLITE_BUSY_SNAPSHOT: "40001",
+    sqlite3.SQLITE_LOCKED: "55P03",
+    sqlite3.SQLITE_INTERRUPT: "57014",
+    sqlite3.SQLITE_READONLY: "25006",
+    sqlite3.SQLITE_PERM: "42501",
+    sqlite3.SQLITE_AUTH: "42501",
+    sqlite3.SQLITE_FULL: "53100",
+    sqlite3.SQLITE_NOMEM: "53200",
+    sqlite3.SQLITE_IOERR: "58030",
+    sqlite3.SQLITE_PROTOCOL: "55P03",
+    sqlite3.SQLITE_CANTOPEN: "3D000",
+    sqlite3.SQLITE_NOTADB: "3D000",
+}
+# The forms are fixed in SQLite's source and never translated.
+_SQLITE_FAULT = re.compile(
+    r"(?:UNIQUE|NOT NULL|CHECK) constraint failed: (?:index '(.*)'|(.*))\Z"
+)
+_SQLITE_FOREIGN_KEY = "FOREIGN KEY constraint failed"
+
+
+def _from_sqlite(code: str, cause: BaseException, statement: str | None) -> HowdahError:
+    message = str(cause)
+    if code == "P0001" and message == _SQLITE_FOREIGN_KEY:
+        # ON DELETE RESTRICT is a trigger inside, and has its code.
+        return StillReferenced()
+    if code == _FOREIGN_KEY and _on_referred_side(statement, None):
+        return StillReferenced()
+    error = from_sqlstate(code)
+    found = _SQLITE_FAULT.match(message)
+    if found is None:
+        return error
+    if code == "23514" or found[1]:
+        error.constraint = found[1] or found[2]
+        return error
+    table, _, _ = found[2].partition(".")
+    error.table = table
+    columns = found[2].split(", ")
+    return error.naming(tuple(name.removeprefix(f"{table}.") for name in columns))
+
+
 def _on_referred_side(statement: str | None, referring: str | None) -> bool:
-    """Say whether the written row was the one that others refer to."""
+    """Say whether the written row was the one that others refer to.
+
+    Who does not know the referring table takes a changed row for the referring one.
+    """
     written = _WRITE.search(statement or "")
     if written is None:
         return False
     verb, table = written[1], written[2].rpartition(".")[2].strip('"')
+    if referring is None:
+        return verb == "DELETE FROM"
     return verb == "DELETE FROM" or (verb == "UPDATE" and table != referring)
 
 

@@ -11,34 +11,49 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
-import asyncpg
-import psycopg
 from pydantic_core import to_jsonable_python
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import (
+    AsyncAdaptedQueuePool,
+    Engine,
+    Float,
+    QueuePool,
+    create_engine,
+    event,
+)
 from sqlalchemy.engine import Connection, ExceptionContext
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from howdah.drivers import is_disconnect
-from howdah.errors import TransactionAborted
+from howdah.errors import Misconfigured, TransactionAborted
 from howdah.events import Events, StatementFinished
 from howdah.settings import Pool
 
-__all__ = ("json_text", "make_engine", "make_sync_engine")
+__all__ = (
+    "json_text",
+    "make_engine",
+    "make_file_engine",
+    "make_sync_engine",
+    "make_sync_file_engine",
+)
 
 
 def make_engine(
-    connect: Callable[[], Awaitable[asyncpg.Connection]],
+    connect: Callable[[], Awaitable[Any]],
     *,
     pool: Pool,
     events: Events,
     echo: bool = False,
     pooled: bool = False,
     prelude: str = "",
+    driver: str = "asyncpg",
 ) -> AsyncEngine:
-    """Return an engine on asyncpg whose connections come from `connect`."""
+    """Return an engine whose connections come from `connect`: asyncpg's, or psycopg's.
 
-    async def creator(*_: Any, **__: Any) -> asyncpg.Connection:
+    Behind a pooler psycopg's have to be made so that they prepare nothing.
+    """
+
+    async def creator(*_: Any, **__: Any) -> Any:
         return await connect()
 
     # Behind a pooler the next transaction may meet another server, where the name of
@@ -48,17 +63,18 @@ def make_engine(
         "prepared_statement_name_func": lambda: f"__howdah_{uuid4().hex}__",
     }
     engine = create_async_engine(
-        "postgresql+asyncpg://",
+        f"postgresql+{driver}://",
         async_creator=creator,
-        connect_args=unnamed if pooled else {},
+        connect_args=unnamed if pooled and driver == "asyncpg" else {},
         **_pool_options(pool, echo=echo),
     )
+    _cast_floats(engine.sync_engine)
     _teach(engine.sync_engine, events, prelude=prelude if pooled else "")
     return engine
 
 
 def make_sync_engine(
-    connect: "Callable[[], psycopg.Connection[Any]]",
+    connect: Callable[[], Any],
     *,
     pool: Pool,
     events: Events,
@@ -69,7 +85,57 @@ def make_sync_engine(
     engine = create_engine(
         "postgresql+psycopg://", creator=connect, **_pool_options(pool, echo=echo)
     )
+    _cast_floats(engine)
     _teach(engine, events, prelude=prelude)
+    return engine
+
+
+def make_file_engine(
+    connect: Callable[[], Awaitable[Any]],
+    *,
+    pool: Pool,
+    events: Events,
+    echo: bool = False,
+    teach: Callable[[Engine], None],
+) -> AsyncEngine:
+    """Return an engine on aiosqlite whose connections come from `connect`."""
+
+    async def creator(*_: Any, **__: Any) -> Any:
+        return await connect()
+
+    try:
+        engine = create_async_engine(
+            "sqlite+aiosqlite://",
+            async_creator=creator,
+            poolclass=AsyncAdaptedQueuePool,
+            **_file_options(pool, echo=echo),
+        )
+    except ImportError:
+        raise Misconfigured(
+            "SQLite needs aiosqlite: pip install 'howdah[sqlite]'"
+        ) from None
+    teach(engine.sync_engine)
+    _Stopwatch(events).watch(engine.sync_engine)
+    return engine
+
+
+def make_sync_file_engine(
+    connect: Callable[[], Any],
+    *,
+    pool: Pool,
+    events: Events,
+    echo: bool = False,
+    teach: Callable[[Engine], None],
+) -> Engine:
+    """Return an engine on sqlite3 whose connections come from `connect`."""
+    engine = create_engine(
+        "sqlite://",
+        creator=connect,
+        poolclass=QueuePool,
+        **_file_options(pool, echo=echo),
+    )
+    teach(engine)
+    _Stopwatch(events).watch(engine)
     return engine
 
 
@@ -100,6 +166,17 @@ def _pool_options(pool: Pool, *, echo: bool) -> dict[str, Any]:
     }
 
 
+def _file_options(pool: Pool, *, echo: bool) -> dict[str, Any]:
+    # There is no fast lane, no server that goes away, and nothing that grows old.
+    return {
+        **_pool_options(pool, echo=echo),
+        "pool_size": pool.size,
+        "max_overflow": pool.overflow,
+        "pool_recycle": -1,
+        "pool_pre_ping": False,
+    }
+
+
 def _teach(engine: Engine, events: Events, *, prelude: str) -> None:
     event.listen(engine, "checkout", _refuse_closed)
     event.listen(engine, "handle_error", _remember_failure)
@@ -109,6 +186,17 @@ def _teach(engine: Engine, events: Events, *, prelude: str) -> None:
     if prelude:
         event.listen(engine, "begin", _preluded(prelude))
     _Stopwatch(events).watch(engine)
+
+
+def _cast_floats(engine: Engine) -> None:
+    """Let psycopg say how long a float is, as asyncpg does.
+
+    It sends long ones, and to a column of short ones 0.1 is then no value of theirs.
+    """
+    if engine.driver == "psycopg":
+        dialect: Any = engine.dialect
+        cast = type("Cast", (dialect.colspecs[Float],), {"render_bind_cast": True})
+        dialect.colspecs = {**dialect.colspecs, Float: cast}
 
 
 def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:

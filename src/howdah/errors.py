@@ -2,14 +2,16 @@
 
     HowdahError                     internal            500
     ├── Invalid                     invalid             422
-    │   └── InvalidQuery            invalid             422
+    │   ├── InvalidQuery            invalid             422
+    │   └── IdempotencyMismatch     idempotency_mismatch 422
     ├── NotFound                    not_found           404
     ├── Forbidden                   forbidden           403
     ├── Conflict                    conflict            409
     │   ├── Duplicate               duplicate           409
     │   ├── MissingReference        missing_reference   409
     │   ├── StillReferenced         still_referenced    409
-    │   └── StaleVersion            stale               412
+    │   ├── StaleVersion            stale               412
+    │   └── StillRunning            still_running       409
     ├── PreconditionRequired        precondition_required 428
     ├── Unavailable                 unavailable         503
     │   ├── PoolExhausted           unavailable         503
@@ -23,7 +25,7 @@
 here: `drivers` finds the code, this file knows what it means.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -34,6 +36,7 @@ __all__ = (
     "FieldError",
     "Forbidden",
     "HowdahError",
+    "IdempotencyMismatch",
     "Invalid",
     "InvalidQuery",
     "Misconfigured",
@@ -44,6 +47,7 @@ __all__ = (
     "ReadOnly",
     "StaleVersion",
     "StillReferenced",
+    "StillRunning",
     "Timeout",
     "TransactionAborted",
     "Unavailable",
@@ -108,9 +112,27 @@ class Invalid(HowdahError):
     code = "invalid"
     status = 422
 
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        errors: tuple[FieldError, ...] = (),
+        constraint: str | None = None,
+        table: str | None = None,
+    ) -> None:
+        said = message or (_summary(errors) if errors else None)
+        super().__init__(said, errors=errors, constraint=constraint, table=table)
+
 
 class InvalidQuery(Invalid):
     """The query cannot be answered as it was asked."""
+
+
+class IdempotencyMismatch(Invalid):
+    """The idempotency key has been used for another request; take a new one."""
+
+    code = "idempotency_mismatch"
+    field_message = "has been used for another request"
 
 
 class NotFound(HowdahError):
@@ -130,7 +152,7 @@ class NotFound(HowdahError):
 
 
 class Forbidden(HowdahError):
-    """The database user may not do this."""
+    """This may not be done."""
 
     code = "forbidden"
     status = 403
@@ -170,6 +192,14 @@ class StaleVersion(Conflict):
 
     code = "stale"
     status = 412
+
+
+class StillRunning(Conflict):
+    """A request with this idempotency key is still running; send it again later."""
+
+    code = "still_running"
+    retry_after = 1
+    field_message = "belongs to a request that is still running"
 
 
 class PreconditionRequired(HowdahError):
@@ -222,6 +252,10 @@ class Misconfigured(HowdahError):
 
 # Codes: https://www.postgresql.org/docs/18/errcodes-appendix.html
 _EXACT: Mapping[str, type[HowdahError]] = {
+    # Nobody's own: what a scope raises for a row that was written out of it.
+    "2201G": Forbidden,
+    # Likewise, what an upsert raises for a row in its way that is out of scope.
+    "2201E": Duplicate,
     "23505": Duplicate,
     "23503": MissingReference,
     "23001": StillReferenced,
@@ -264,6 +298,8 @@ _CLASSES: Mapping[str, type[HowdahError]] = {
     "58": Unavailable,
 }
 _MESSAGES: Mapping[str, str] = {
+    "2201E": "A row is in the way that you may not touch.",
+    "2201G": "The row would be outside of what you may touch.",
     "22001": "A value is longer than its column allows.",
     "22003": "A number is larger than its column allows.",
     "22P02": "A value has not the form that its column demands.",
@@ -296,3 +332,19 @@ def from_sqlstate(
 
 def _first_line(cls: type) -> str:
     return (cls.__doc__ or cls.__name__).splitlines()[0]
+
+
+def _summary(faults: Sequence[FieldError]) -> str:
+    """Say the first faults in one line; `errors` has them all."""
+    said = "; ".join(
+        f"{_place(fault)}: {fault.message}" for fault in faults[:_SUMMARISED]
+    )
+    more = len(faults) - _SUMMARISED
+    return f"{said}; and {more} more" if more > 0 else said
+
+
+_SUMMARISED = 3
+
+
+def _place(fault: FieldError) -> str:
+    return fault.field if fault.index is None else f"row {fault.index}, {fault.field}"

@@ -4,35 +4,50 @@ For SQLModel (`...Fields`) and for SQLAlchemy declarative (`...Columns`). Knows 
 statement and no connection.
 """
 
+import base64
+import binascii
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, get_args
 
 import sqlalchemy
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic import Field as Constrained
-from pydantic import PlainSerializer
 from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Constraint,
     DateTime,
     ForeignKeyConstraint,
+    Index,
+    Interval,
+    LargeBinary,
+    MetaData,
     PrimaryKeyConstraint,
     Table,
+    Text,
+    UniqueConstraint,
     func,
     true,
 )
 from sqlalchemy.exc import NoInspectionAvailable
 from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql.elements import quoted_name
 from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlmodel import Field, SQLModel
 
 from howdah.errors import Misconfigured
 
 __all__ = (
+    "SECRET",
+    "Base64",
+    "DeletedAtColumns",
+    "DeletedAtFields",
     "Money",
     "OptionalMoney",
     "SoftDeleteColumns",
@@ -40,10 +55,17 @@ __all__ = (
     "TimestampColumns",
     "TimestampFields",
     "constraint_fields",
+    "constraint_named",
     "declared_model",
+    "idempotency_table",
+    "is_secret",
+    "kept_answers",
     "mapped_columns",
     "python_type",
     "relationships",
+    "secret",
+    "unique_where",
+    "unique_while_active",
 )
 
 Money = Annotated[
@@ -69,6 +91,54 @@ OptionalMoney = Annotated[
 """Money that may be absent: `Money | None` loses its NUMERIC(12, 2) in SQLModel."""
 
 
+def _from_base64(value: object) -> object:
+    """Return the bytes of a text; bytes are those of a row, and stay."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("has to be base64, padded with =") from None
+
+
+def _to_base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+Base64 = Annotated[
+    bytes,
+    BeforeValidator(_from_base64),
+    PlainSerializer(_to_base64, return_type=str, when_used="json"),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "contentEncoding": "base64",
+            "pattern": "^([A-Za-z0-9+/]{4})*"
+            "([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$",
+        }
+    ),
+]
+"""BYTEA in the database, bytes in Python, base64 in JSON, which has no bytes."""
+
+SECRET: Mapping[str, Any] = MappingProxyType({"secret": True})
+"""The `info` of a column that nobody reads: `mapped_column(String, info=SECRET)`."""
+
+
+def secret(**options: Any) -> Any:
+    """Return a SQLModel Field whose column nobody reads, filters or sorts by.
+
+    Only a schema that names it can write it: `password_hash: str = secret()`.
+    """
+    columns = dict(options.pop("sa_column_kwargs", {}))
+    columns["info"] = {**columns.get("info", {}), **SECRET}
+    return Field(sa_column_kwargs=columns, **options)
+
+
+def is_secret(column: Column[Any]) -> bool:
+    """Say whether nobody may read the column, not even by asking for what it holds."""
+    return bool(column.info.get("secret"))
+
+
 class TimestampFields(SQLModel):
     """`created_at` and `updated_at` for SQLModel, kept by the database's clock."""
 
@@ -87,6 +157,12 @@ class SoftDeleteFields(SQLModel):
     """`is_active` for SQLModel: false is a deleted row that can be restored."""
 
     is_active: bool = Field(default=True, sa_column_kwargs={"server_default": true()})
+
+
+class DeletedAtFields(SQLModel):
+    """`deleted_at` for SQLModel: the moment in which the row was deleted."""
+
+    deleted_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
 
 
 class TimestampColumns:
@@ -108,6 +184,76 @@ class SoftDeleteColumns:
     is_active: Mapped[bool] = mapped_column(
         Boolean, default=True, server_default=true()
     )
+
+
+class DeletedAtColumns:
+    """`deleted_at` for declarative: the moment in which the row was deleted."""
+
+    deleted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+def unique_while_active(*fields: str, soft_delete: str = "is_active") -> Index:
+    """Return an index for `__table_args__`: values are unique among rows not deleted.
+
+    `soft_delete` is the column that marks deleted rows, a boolean or a moment.
+    """
+    return _ActiveIndex(fields, soft_delete)
+
+
+class _ActiveIndex(Index):
+    """A partial unique index that reads its condition and name off its table."""
+
+    inherit_cache = False
+
+    def __init__(self, fields: tuple[str, ...], mark: str) -> None:
+        self._mark = mark
+        super().__init__(None, *fields, unique=True)
+
+    def _set_parent(self, parent: Any, **options: Any) -> None:
+        mark = parent.columns.get(self._mark)
+        if mark is None:
+            raise Misconfigured(
+                f"table {parent.name!r} has no column {self._mark!r}; name the one "
+                "that marks deleted rows: unique_while_active(..., soft_delete=...)"
+            )
+        super()._set_parent(parent, **options)
+        active = mark if isinstance(mark.type, Boolean) else mark.is_(None)
+        for dialect in ("postgresql", "sqlite"):
+            self.dialect_options[dialect]["where"] = active
+        columns = "_".join(("", *(column.name for column in self.columns)))
+        self.name = quoted_name(_joined(parent.name, columns, "_active_key"), None)
+
+
+_ANSWERS = "howdah_idempotency"
+
+
+def idempotency_table(metadata: MetaData, *, schema: str | None = None) -> Table:
+    """Return the table that keeps answers to requests with an `Idempotency-Key`.
+
+    It is added where the metadata has none yet, for Alembic to write its migration.
+    Call it beside the models, before a resource is made of one.
+    """
+    known = kept_answers(metadata)
+    if known is not None:
+        return known
+    return Table(
+        _ANSWERS,
+        metadata,
+        # A digest of the resource, the caller and the key that the client sent.
+        Column("id", LargeBinary, primary_key=True),
+        Column("fingerprint", LargeBinary, nullable=False),
+        Column("body", Text, nullable=False),
+        Column("tag", Text),
+        Column("key", Text),
+        Column("created_at", DateTime(timezone=True), nullable=False, index=True),
+        schema=schema,
+    )
+
+
+def kept_answers(metadata: MetaData) -> Table | None:
+    """Return the table that `idempotency_table` has added to a metadata, if any."""
+    named = (table for table in metadata.tables.values() if table.name == _ANSWERS)
+    return next(named, None)
 
 
 def declared_model(cls: type) -> type[Any] | None:
@@ -145,7 +291,8 @@ def relationships(model: type[Any]) -> dict[str, type[Any]]:
 
 def python_type(type_: TypeEngine[Any]) -> type[Any]:
     """Return the Python type of a column type's values; a decorated type is its own."""
-    while isinstance(type_, TypeDecorator):
+    # An interval is stored as a moment where a database has none, and decorates that.
+    while isinstance(type_, TypeDecorator) and not isinstance(type_, Interval):
         type_ = type_.impl_instance
     return type_.python_type
 
@@ -158,21 +305,48 @@ def constraint_fields(name: str | None, tables: Iterable[Table]) -> tuple[str, .
     if name is None:
         return ()
     for table in tables:
-        for given, columns in _constraints(table):
-            if given == name:
-                return columns
+        found = constraint_named(name, table)
+        if found is not None:
+            return _columns_of(table, found)
     return ()
 
 
-def _constraints(table: Table) -> Iterator[tuple[str, tuple[str, ...]]]:
+def constraint_named(name: str, table: Table) -> Constraint | Index | None:
+    """Return the constraint or index of a table that PostgreSQL knows by a name."""
     for constraint in table.constraints:
         columns = _columns_of(table, constraint)
-        yield str(constraint.name or _default_name(table, constraint, columns)), columns
+        given = constraint.name or _default_name(table, constraint, columns)
+        if str(given) == name:
+            return constraint
+    return next((index for index in table.indexes if index.name == name), None)
+
+
+def unique_where(
+    table: Table, columns: Iterable[Column[Any]]
+) -> ColumnElement[bool] | None:
+    """Return the condition under which columns are unique together, None for always.
+
+    Raises Misconfigured where nothing declares them so.
+    """
+    wanted = set(columns)
+    for constraint in table.constraints:
+        if not isinstance(constraint, UniqueConstraint | PrimaryKeyConstraint):
+            continue
+        if set(constraint.columns) == wanted and not constraint.deferrable:
+            return None
     for index in table.indexes:
-        yield str(index.name), tuple(column.name for column in index.columns)
+        if index.unique and set(index.expressions) == wanted:
+            where: ColumnElement[bool] | None
+            where = index.dialect_options["postgresql"]["where"]
+            return where
+    names = ", ".join(sorted(column.name for column in wanted))
+    raise Misconfigured(
+        f"table {table.name!r} has no unique constraint or index on {names}; an upsert "
+        "needs one to tell new rows from known ones"
+    )
 
 
-def _columns_of(table: Table, constraint: Constraint) -> tuple[str, ...]:
+def _columns_of(table: Table, constraint: Constraint | Index) -> tuple[str, ...]:
     columns = tuple(column.name for column in getattr(constraint, "columns", ()))
     if not columns and isinstance(constraint, CheckConstraint):
         # A rule that is written as text: the columns are the words that are columns.

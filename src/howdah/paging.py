@@ -13,11 +13,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any, Literal
 from urllib.parse import urlencode
 
-from howdah.errors import FieldError, InvalidQuery
-from howdah.query import Query
+from howdah.query import Faults, Query, only
 from howdah.settings import PageLimits
 
 __all__ = ("KeysetPage", "OffsetPage", "Page", "Slice", "links", "read_page")
@@ -62,57 +62,100 @@ class Slice:
     last: str | None = None
     more: bool = False
     total: int | None = None
+    estimated: bool = False
+    """Whether the total is what the planner thinks, and not counted."""
 
 
 def read_page(
-    given: Mapping[str, Sequence[str]], limits: PageLimits, query: Query
+    given: Mapping[str, Sequence[str]],
+    limits: PageLimits,
+    query: Query,
+    faults: Faults | None = None,
 ) -> Page:
     """Return the page that `limit`, `skip` and `cursor` ask for, or raise InvalidQuery.
 
-    Without `skip` it is a keyset page: the first, or the one behind the cursor.
+    Without `skip` it is a keyset page: the first, or the one behind the cursor. Who
+    gives faults collects them, those of the query included, and raises them later.
     """
-    limit = _number(given, "limit", limits.default, smallest=1, largest=limits.maximum)
-    if "skip" in given:
-        if "cursor" in given:
-            raise _fault("cursor", "stands beside skip; give one of them")
-        skip = _number(given, "skip", 0, smallest=0, largest=limits.skip)
-        return OffsetPage(skip=skip, limit=limit)
-    text = given["cursor"][-1] if "cursor" in given else ""
-    if not text:
-        return KeysetPage(limit=limit)
-    direction, position = _decode(text, _mark(query))
-    return KeysetPage(limit=limit, position=position, direction=direction)
+    found = Faults() if faults is None else faults
+    limit = _limit(given, limits, found)
+    page = _offset(given, limits, limit, found) or _keyset(given, query, limit, found)
+    if faults is None:
+        found.check()
+    return page
+
+
+def _limit(
+    given: Mapping[str, Sequence[str]], limits: PageLimits, faults: Faults
+) -> int:
+    if "limit" not in given:
+        return limits.default
+    read = partial(_number, given["limit"], smallest=1, largest=limits.maximum)
+    return faults.reading("limit", read) or limits.default
+
+
+def _offset(
+    given: Mapping[str, Sequence[str]], limits: PageLimits, limit: int, faults: Faults
+) -> OffsetPage | None:
+    if "skip" not in given:
+        return None
+    if "cursor" in given:
+        faults.add("cursor", "stands beside skip; give one of them")
+    read = partial(_number, given["skip"], smallest=0, largest=limits.skip)
+    return OffsetPage(skip=faults.reading("skip", read) or 0, limit=limit)
+
+
+def _keyset(
+    given: Mapping[str, Sequence[str]], query: Query, limit: int, faults: Faults
+) -> KeysetPage:
+    first = KeysetPage(limit=limit)
+    text = faults.reading("cursor", partial(only, given.get("cursor", ("",))))
+    if not text or faults:
+        # Of a query that could not be read nobody knows which cursors are its own.
+        return first
+    place = faults.reading("cursor", partial(_decode, text, _mark(query)))
+    if place is None:
+        return first
+    return KeysetPage(limit=limit, direction=place[0], position=place[1])
 
 
 def links(
     path: str, given: Sequence[tuple[str, str]], page: Page, found: Slice, query: Query
 ) -> str | None:
     """Return the `Link` header (RFC 8288), every parameter kept, or None."""
-    kept = [(n, v) for n, v in given if n not in {"skip", "cursor"}]
     said = [
-        f'<{path}?{urlencode([*kept, target])}>; rel="{relation}"'
+        f'<{path}?{urlencode([*_kept(given, target), *target])}>; rel="{relation}"'
         for relation, target in _targets(page, found, query)
     ]
     return ", ".join(said) or None
 
 
-def _targets(
-    page: Page, found: Slice, query: Query
-) -> Iterator[tuple[str, tuple[str, str]]]:
+Target = tuple[tuple[str, str], ...]
+
+
+def _kept(given: Sequence[tuple[str, str]], target: Target) -> Target:
+    gone = {"skip", "cursor", *(name for name, _ in target)}
+    return tuple((name, value) for name, value in given if name not in gone)
+
+
+def _targets(page: Page, found: Slice, query: Query) -> Iterator[tuple[str, Target]]:
     if isinstance(page, OffsetPage):
         if found.more:
-            yield "next", ("skip", str(page.skip + page.limit))
-        if page.skip:
-            yield "prev", ("skip", str(max(0, page.skip - page.limit)))
+            yield "next", (("skip", str(page.skip + page.limit)),)
+        if page.skip >= page.limit:
+            yield "prev", (("skip", str(page.skip - page.limit)),)
+        elif page.skip:
+            # A whole page from the beginning would show rows of this one again.
+            yield "prev", (("limit", str(page.skip)), ("skip", "0"))
         return
     backward = page.direction == "prev"
     mark = _mark(query)
     if found.last is not None and (found.more or backward):
-        yield "next", ("cursor", _encode("next", mark, found.last))
+        yield "next", (("cursor", _encode("next", mark, found.last)),)
     if found.first is not None and (page.position is not None and not backward):
-        yield "prev", ("cursor", _encode("prev", mark, found.first))
+        yield "prev", (("cursor", _encode("prev", mark, found.first)),)
     if found.first is not None and backward and found.more:
-        yield "prev", ("cursor", _encode("prev", mark, found.first))
+        yield "prev", (("cursor", _encode("prev", mark, found.first)),)
 
 
 def _mark(query: Query) -> str:
@@ -122,6 +165,7 @@ def _mark(query: Query) -> str:
 
 
 _MARK = 16  # characters of a mark
+_NOT_OURS = "is none of ours; take it from a Link"
 
 
 def _encode(direction: Direction, mark: str, position: str) -> str:
@@ -135,40 +179,24 @@ def _decode(cursor: str, mark: str) -> tuple[Direction, tuple[Any, ...]]:
         text = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
         position = json.loads(text[1 + _MARK :], parse_float=Decimal)
     except (ValueError, binascii.Error, RecursionError):
-        raise _fault("cursor", "is none of ours; take it from a Link") from None
+        raise ValueError(_NOT_OURS) from None
     if text[0] not in "np" or not isinstance(position, list):
-        raise _fault("cursor", "is none of ours; take it from a Link")
+        raise ValueError(_NOT_OURS)
     if text[1 : 1 + _MARK] != mark:
-        raise _fault("cursor", "belongs to another order or other filters")
+        raise ValueError("belongs to another order or other filters")
     return ("next" if text[0] == "n" else "prev"), tuple(position)
 
 
-def _number(
-    given: Mapping[str, Sequence[str]],
-    name: str,
-    default: int,
-    *,
-    smallest: int,
-    largest: int,
-) -> int:
-    texts = given.get(name)
-    if texts is None:
-        return default
-    if len(texts) > 1:
-        raise _fault(name, "is given twice; give it once")
-    if not _WHOLE.match(texts[0]):
-        raise _fault(name, "has to be a whole number, digits only")
+def _number(texts: Sequence[str], *, smallest: int, largest: int) -> int:
+    text = only(texts)
+    if not _WHOLE.match(text):
+        raise ValueError("has to be a whole number, digits only")
     # Longer numbers are out of range, whatever they are.
-    number = int(texts[0][:_DIGITS])
+    number = int(text[:_DIGITS])
     if not smallest <= number <= largest:
-        raise _fault(name, f"has to be from {smallest} to {largest}")
+        raise ValueError(f"has to be from {smallest} to {largest}")
     return number
 
 
 _WHOLE = re.compile(r"-?[0-9]+\Z", re.ASCII)
 _DIGITS = 20
-
-
-def _fault(name: str, message: str) -> InvalidQuery:
-    error = FieldError(field=name, code=InvalidQuery.code, message=message)
-    return InvalidQuery(f"{name}: {message}", errors=(error,))

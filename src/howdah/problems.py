@@ -4,7 +4,8 @@ A problem never holds SQL, a stack, what a client sent or a value of another row
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -42,17 +43,43 @@ def install(app: FastAPI) -> None:
     for foreign in FOREIGN:
         app.add_exception_handler(foreign, _on_driver)
     app.add_exception_handler(Exception, _on_fault)
+    # As https://fastapi.tiangolo.com/how-to/extending-openapi/ has it.
+    app.openapi = partial(_documented, app.openapi)  # type: ignore[method-assign] # as documented
+
+
+def _documented(document: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the app's OpenAPI, in which a 422 is the problem that is answered."""
+    described = document()
+    schemas: dict[str, Any] = described.get("components", {}).get("schemas", {})
+    if "HTTPValidationError" not in schemas:
+        return described
+    for operations in described["paths"].values():
+        for operation in operations.values():
+            _mend_invalid(operation)
+    for shadow in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(shadow, None)
+    return described
+
+
+def _mend_invalid(operation: object) -> None:
+    answers = operation.get("responses", {}) if isinstance(operation, dict) else {}
+    if _REFERENCE in str(answers.get("422", "")):
+        answers["422"] = responses(422)[422]
+
+
+_REFERENCE = "#/components/schemas/HTTPValidationError"
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return what OpenAPI says of these statuses, for `responses=` of a route."""
-    return {
-        status: {
-            "description": HTTPStatus(status).phrase,
-            "content": {MEDIA_TYPE: {"schema": _SCHEMA}},
-        }
-        for status in statuses
-    }
+    return {status: _response(status) for status in statuses}
+
+
+def _response(status: int) -> dict[str, Any]:
+    described: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+    if status not in _BODYLESS:
+        described["content"] = {MEDIA_TYPE: {"schema": _SCHEMA}}
+    return described
 
 
 _TEXT = {"type": "string"}
@@ -138,7 +165,7 @@ async def _on_driver(request: Request, error: Exception) -> Response:
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - for types
     faults = tuple(_field_error(fault) for fault in error.errors())
-    return await _on_howdah(request, Invalid(_summary(faults), errors=faults))
+    return await _on_howdah(request, Invalid(errors=faults))
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
@@ -202,22 +229,6 @@ def _answer(
     return JSONResponse(
         members, status_code=status, headers=headers, media_type=MEDIA_TYPE
     )
-
-
-def _summary(faults: Sequence[FieldError]) -> str:
-    """Say the first faults in one line; `errors` has them all."""
-    said = "; ".join(
-        f"{_place(fault)}: {fault.message}" for fault in faults[:_SUMMARISED]
-    )
-    more = len(faults) - _SUMMARISED
-    return f"{said}; and {more} more" if more > 0 else said
-
-
-_SUMMARISED = 3
-
-
-def _place(fault: FieldError) -> str:
-    return fault.field if fault.index is None else f"row {fault.index}, {fault.field}"
 
 
 def _field_error(fault: Mapping[str, Any]) -> FieldError:

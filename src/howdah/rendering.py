@@ -13,8 +13,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import to_json
 from sqlalchemy import Column
 
-from howdah.errors import InvalidQuery, Misconfigured
-from howdah.models import python_type
+from howdah.errors import FieldError, InvalidQuery, Misconfigured
+from howdah.models import Base64, python_type
 from howdah.statements import Layout
 
 __all__ = ("Renderer", "json_list", "position_text", "read_position")
@@ -36,7 +36,9 @@ class Renderer:
         self._columns = {
             name: layout.columns[info.serialization_alias or name]
             for name, info in schema.model_fields.items()
+            if (info.serialization_alias or name) in layout.columns
         }
+        self._others = tuple(n for n in schema.model_fields if n not in self._columns)
         self._names = {
             info.serialization_alias or name: name
             for name, info in schema.model_fields.items()
@@ -47,10 +49,18 @@ class Renderer:
         values: Values,
         fields: Iterable[str] | None = None,
         beside: Mapping[str, bytes] | None = None,
+        *,
+        source: object = None,
     ) -> bytes:
-        """Return the JSON of a row, or of some fields; members of JSON come behind."""
+        """Return the JSON of a row, or of some fields; members of JSON come behind.
+
+        What the schema shows beside columns are attributes of the source.
+        """
         shown = {name: _plain(values[c]) for name, c in self._columns.items()}
-        row = self._schema.model_validate(shown, by_name=True, by_alias=False)
+        shown |= {n: getattr(source, n) for n in self._others if hasattr(source, n)}
+        row = self._schema.model_validate(
+            shown, by_name=True, by_alias=False, from_attributes=True
+        )
         chosen = None if fields is None else {self._names[name] for name in fields}
         body = row.model_dump_json(by_alias=True, include=chosen).encode()
         members = [body[1:-1]] if body != b"{}" else []
@@ -79,21 +89,26 @@ def read_position(
 ) -> tuple[Any, ...]:
     """Return a cursor's position as values of these columns, or raise InvalidQuery."""
     if len(position) != len(columns):
-        raise InvalidQuery(_NO_CURSOR)
+        raise InvalidQuery(errors=(_NO_CURSOR,))
     try:
         return tuple(
             None if value is None else _reader(column)(value)
             for column, value in zip(columns, position, strict=True)
         )
     except ValidationError:
-        raise InvalidQuery(_NO_CURSOR) from None
+        raise InvalidQuery(errors=(_NO_CURSOR,)) from None
 
 
-_NO_CURSOR = "cursor: is none of ours; take it from a Link"
+_NO_CURSOR = FieldError(
+    field="cursor",
+    code=InvalidQuery.code,
+    message="is none of ours; take it from a Link",
+)
 
 
 def _reader(column: Column[Any]) -> Callable[[Any], Any]:
-    return _adapter(cast("Hashable", python_type(column.type))).validate_python
+    kind: Any = python_type(column.type)
+    return _adapter(cast("Hashable", Base64 if kind is bytes else kind)).validate_python
 
 
 @cache

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NoReturn, Self
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Request
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
@@ -21,7 +22,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-__all__ = ("StrictRequest", "StrictRoute")
+__all__ = ("StrictRequest", "StrictRoute", "dependency_parameters")
 
 
 class StrictRequest(Request):
@@ -82,14 +83,30 @@ class StrictRoute(APIRoute):
         """Match the path with and without its last slash, and HEAD as GET."""
         if scope["type"] != "http":
             return super().matches(scope)
-        scope = _as_get(scope)
+        scope = _with_segments(_as_get(scope))
         if self.path.endswith("/") != scope["path"].endswith("/"):
             scope = _other_slash(scope)
-        return super().matches(scope)
+        match, child = super().matches(scope)
+        if _SLASH in scope["path"]:
+            child["path_params"] = _plain(child.get("path_params", {}))
+        return match, child
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer HEAD as GET; the server leaves the body out."""
         await super().handle(_as_get(scope), receive, send)
+
+
+def dependency_parameters(request: Request) -> set[str]:
+    """Return the query parameters that the dependencies of a request's route read."""
+    # A router's own dependencies are known to the context in which it is included.
+    context = request.scope.get("fastapi", {}).get("effective_route_context")
+    route = request.scope["route"] if context is None else context
+    return _query_names(route.dependant)
+
+
+def _query_names(dependant: Dependant) -> set[str]:
+    own = {field.alias for field in dependant.query_params}
+    return own.union(*map(_query_names, dependant.dependencies))
 
 
 def _as_get(scope: Scope) -> Scope:
@@ -99,6 +116,32 @@ def _as_get(scope: Scope) -> Scope:
 def _other_slash(scope: Scope) -> Scope:
     path: str = scope["path"]
     return {**scope, "path": path[:-1] if path.endswith("/") else f"{path}/"}
+
+
+# Stands for a slash that is no separator while paths are matched. It can be no other
+# character of an address, since those with a NUL are refused.
+_SLASH = "\0"
+_ESCAPED_SLASH = re.compile(r"%2f", re.IGNORECASE)
+
+
+def _with_segments(scope: Scope) -> Scope:
+    """Return the scope with a path in which an escaped slash is part of its segment."""
+    raw: bytes = scope.get("raw_path") or b""
+    if b"%2" not in raw:
+        return scope
+    text = _ESCAPED_SLASH.sub("%00", raw.decode("latin-1"))
+    segments: bytes = unquote_to_bytes(text)
+    path = segments.decode(errors="replace")
+    # A server or a proxy that has rewritten the path is believed.
+    known = path.replace(_SLASH, "/") == scope["path"]
+    return {**scope, "path": path} if known else scope
+
+
+def _plain(parameters: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value.replace(_SLASH, "/") if isinstance(value, str) else value
+        for name, value in parameters.items()
+    }
 
 
 def _takes_json(route: APIRoute) -> bool:

@@ -72,7 +72,7 @@ def search_vector(
         vector: Column[Any] = Column(
             column, postgresql.TSVECTOR(), Computed(words, persisted=True)
         )
-        vector.info[_LANGUAGE] = language
+        vector.info.update({_FIELDS: fields, _LANGUAGE: language})
         table.append_column(vector)
         Index(index or f"ix_{table.name}_{column}", vector, postgresql_using="gin")
         return model
@@ -102,6 +102,8 @@ class FullTextColumn:
 
     column: Column[Any]
     language: str
+    fields: tuple[str, ...] = ()
+    """The fields of the model whose words it has, where `search_vector` made it."""
 
 
 def full_text_column(table: Table, given: FullText) -> FullTextColumn:
@@ -123,10 +125,11 @@ def full_text_column(table: Table, given: FullText) -> FullTextColumn:
             f"nobody says which language column {column.name!r} of {table.name!r} is "
             f'in; write FullText("{column.name}", language="english")'
         )
-    return FullTextColumn(column=column, language=language)
+    fields = column.info.get(_FIELDS, ())
+    return FullTextColumn(column=column, language=language, fields=fields)
 
 
-_LANGUAGE = "howdah.language"
+_FIELDS, _LANGUAGE = "howdah.fields", "howdah.language"
 # The name of a text search configuration, perhaps with that of its schema.
 _CONFIGURATION = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?\Z", re.ASCII)
 # Weights that ts_rank_cd knows, from the most to the least.

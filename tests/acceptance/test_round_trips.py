@@ -1,9 +1,14 @@
 """One request of a resource is one round trip, counted on the wire."""
 
+from typing import Annotated
+
 import pytest
-from catalogue import NOTEBOOK, Items, client_of
+import test_relations
+from catalogue import NOTEBOOK, Categories, Category, Item, Items, client_of
+from fastapi import FastAPI, Header
 from relay import relaying
 from shop import create_shop, make_shop
+from sqlalchemy import and_
 
 from howdah import Database
 from howdah.settings import Pool
@@ -21,6 +26,22 @@ async def relay(database_url):
 class Queried(Items):
     filters = ("name", "price", "category__name")
     sort = ("price", "tax")
+    include = {"category": Categories}  # noqa: RUF012 - a declaration
+
+
+class Named(Categories):
+    upsert = ("name",)
+
+
+class Owned(Queried):
+    """Items of a category that who calls names."""
+
+    def scope(self, category: Annotated[int | None, Header()] = None):
+        mine = Item.category.has(Category.id == category)
+        return and_(Item.category_id == category, mine, Item.price.not_in([0, 1]))
+
+    def before_write(self, change, category: Annotated[int | None, Header()] = None):
+        pass
 
 
 @pytest.fixture
@@ -28,6 +49,8 @@ async def shop(relay):
     async with Database(relay.url, pool=Pool(size=2)) as db:
         shop = make_shop(db)
         shop.include_router(Queried(db).router(prefix="/queried"))
+        shop.include_router(Named(db).router(prefix="/named"))
+        shop.include_router(Owned(db).router(prefix="/owned"))
         yield shop
 
 
@@ -50,6 +73,13 @@ def changes(count):
 
 FILTERS = "price__gt=1&name__contains=Item&price__in=1500000&price__in=5"
 ASKED = f"{FILTERS}&sort=-price,tax&limit=3&count=exact"
+BODY = {
+    "price__in": [1500000, *range(5000)],
+    "sort": ["-price"],
+    "q": "Item",
+    "include": ["category"],
+    "count": "exact",
+}
 
 
 @pytest.mark.parametrize(
@@ -69,6 +99,10 @@ ASKED = f"{FILTERS}&sort=-price,tax&limit=3&count=exact"
         pytest.param("PATCH", "/items/batch", changes(11), 404, id="change of a miss"),
         pytest.param("DELETE", "/items/batch", [1, 2, 3], 204, id="soft deletes"),
         pytest.param("DELETE", "/items/batch", [1, 99], 404, id="deletes of a miss"),
+        pytest.param("PUT", "/named/", {"name": "x"}, 200, id="upsert"),
+        pytest.param(
+            "PUT", "/named/batch", [{"name": "x"}, {"name": "y"}], 200, id="upserts"
+        ),
         pytest.param("GET", "/items/999", None, 404, id="miss"),
         pytest.param("HEAD", "/items/1", None, 200, id="head"),
         pytest.param("GET", f"/queried/?{ASKED}", None, 200, id="query"),
@@ -76,6 +110,10 @@ ASKED = f"{FILTERS}&sort=-price,tax&limit=3&count=exact"
         pytest.param(
             "GET", f"/queried/search?q=Item&{ASKED}", None, 200, id="search and query"
         ),
+        pytest.param("GET", "/queried/?include=category", None, 200, id="include"),
+        pytest.param("GET", "/queried/1?include=category", None, 200, id="include one"),
+        pytest.param("GET", "/queried/?fields=name", None, 200, id="fields"),
+        pytest.param("POST", "/queried/search", BODY, 200, id="search by body"),
         pytest.param("POST", "/items/1/restore", None, 200, id="restore"),
         pytest.param("POST", "/items/999/restore", None, 404, id="restore of a miss"),
     ],
@@ -135,6 +173,54 @@ async def test_each_change_of_a_version_is_one_round_trip(
     assert relay.said == "BES" * 2
 
 
+async def test_an_estimate_is_a_round_trip_of_its_own_where_rows_are_left(
+    client, relay
+):
+    path = "/queried/?limit=3&count=estimated"
+    await client.get(path)
+    relay.said = ""
+
+    listed = await client.get(path)
+    assert relay.said == "BES" * 2
+    await client.get("/queried/?count=estimated")
+
+    assert listed.headers["x-total-count-kind"] == "estimated"
+    assert relay.said == "BES" * 3
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        pytest.param("POST", "", NOTEBOOK, 201, id="create"),
+        pytest.param("GET", "1", None, 200, id="get"),
+        pytest.param("GET", f"?{ASKED}&include=category", None, 200, id="list"),
+        pytest.param("GET", "search?q=Item&count=estimated", None, 200, id="search"),
+        pytest.param("GET", f"count?{FILTERS}", None, 200, id="count"),
+        pytest.param("PATCH", "1", {"price": 5}, 200, id="patch"),
+        pytest.param("PATCH", "1", {"category_id": None}, 403, id="leave"),
+        pytest.param("PATCH", "2", {"price": 5}, 404, id="another's"),
+        pytest.param("POST", "batch", rows(10), 201, id="create many"),
+        pytest.param("PATCH", "batch", [{"id": 1, "price": 5}], 200, id="update many"),
+        pytest.param("DELETE", "batch", [2], 404, id="delete many"),
+        pytest.param("DELETE", "1", None, 204, id="delete"),
+        pytest.param("POST", "1/restore", None, 200, id="restore"),
+    ],
+)
+async def test_each_request_in_a_scope_is_one_round_trip(
+    client, relay, method, path, body, status
+):
+    await client.post("/categories/", json={"name": "mine"})
+    await client.patch("/items/1", json={"category_id": 1})
+    mine = {"category": "1"}
+    await client.request(method, f"/owned/{path}", json=body, headers=mine)
+    relay.said = ""
+
+    response = await client.request(method, f"/owned/{path}", json=body, headers=mine)
+
+    assert response.status_code == status, response.text
+    assert relay.said == "BES"
+
+
 async def test_a_version_that_is_known_is_one_round_trip(client, relay):
     tag = (await client.get("/items/1")).headers["etag"]
     relay.said = ""
@@ -147,6 +233,8 @@ async def test_a_version_that_is_known_is_one_round_trip(client, relay):
 
 async def test_ten_thousand_rows_are_one_round_trip(client, relay):
     most = 10_000
+    names = [{"name": f"{number}"} for number in range(most)]
+    await client.put("/named/batch", json=names[:1])
     made = (await client.post("/items/batch", json=rows(most))).json()
     keys = [row["id"] for row in made]
     change = [{"id": key, "price": 5} for key in keys]
@@ -155,8 +243,9 @@ async def test_ten_thousand_rows_are_one_round_trip(client, relay):
         ("PATCH", "/items/batch", change, 200),
         ("DELETE", "/items/batch", keys, 204),
         ("DELETE", "/items/batch?hard_delete=true", keys, 204),
+        ("PUT", "/named/batch", names, 200),
     ]
-    for method, path, body, _ in calls[1:]:
+    for method, path, body, _ in calls[1:4]:
         await client.request(method, path, json=body[-1:])
     again = (await client.post("/items/batch", json=rows(most))).json()
     keys[:] = [row["id"] for row in again]
@@ -189,6 +278,75 @@ async def test_a_refused_write_is_one_round_trip(client, relay):
 
     assert response.status_code == 409
     assert relay.said == "BES"
+
+
+KEYS = [{"Idempotency-Key": str(number)} for number in range(3)]
+
+
+@pytest.mark.parametrize("body", [NOTEBOOK, rows(2), rows(1000)])
+async def test_a_creation_with_a_key_is_one_round_trip(client, relay, body):
+    path = "/items/batch" if isinstance(body, list) else "/items/"
+    await client.post(path, json=body, headers=KEYS[0])
+    relay.said = ""
+
+    first = await client.post(path, json=body, headers=KEYS[1])
+
+    assert first.status_code == 201
+    assert relay.said == "BES"
+
+
+async def test_a_creation_sent_again_is_one_round_trip(client, relay):
+    first = await client.post("/items/", json=NOTEBOOK, headers=KEYS[0])
+    relay.said = ""
+
+    again = await client.post("/items/", json=NOTEBOOK, headers=KEYS[0])
+    other = await client.post("/items/", json={**NOTEBOOK, "tax": 1}, headers=KEYS[0])
+
+    assert (again.content, other.status_code) == (first.content, 422)
+    assert relay.said == "BES" * 2
+
+
+async def test_a_refused_creation_with_a_key_is_two_round_trips(client, relay):
+    orphan = {**NOTEBOOK, "category_id": 77}
+    await client.post("/items/", json=orphan, headers=KEYS[0])
+    relay.said = ""
+
+    response = await client.post("/items/", json=orphan, headers=KEYS[1])
+
+    assert response.status_code == 409
+    assert relay.said == "BES" * 2
+
+
+async def test_each_change_of_relations_is_one_round_trip(relay):
+    async with Database(relay.url, pool=Pool(size=2)) as db:
+        async with db.engine.begin() as connection:
+            await connection.run_sync(test_relations.Base.metadata.create_all)
+        app = FastAPI()
+        app.include_router(test_relations.Posts(db).router(prefix="/posts"))
+        app.include_router(test_relations.Tags(db).router(prefix="/tags"))
+        async with client_of(app) as client:
+            await client.post("/posts/", json={"title": "a"})
+            await client.post("/tags/batch", json=[{"id": 1}, {"id": 2}])
+            calls = [("PUT", [1]), ("POST", [2]), ("DELETE", [1]), ("GET", None)]
+            for method, body in calls:
+                await client.request(method, "/posts/1/tags", json=body)
+            for method, body in calls:
+                relay.said = ""
+                response = await client.request(method, "/posts/1/tags", json=body)
+                assert (response.is_success, relay.said) == (True, "BES"), method
+            assert response.json() == [2]
+
+
+async def test_a_refused_batch_asks_once_more_which_row_it_was(client, relay):
+    batch = [NOTEBOOK, {**NOTEBOOK, "category_id": 77}]
+    await client.post("/items/batch", json=batch)
+    relay.said = ""
+
+    response = await client.post("/items/batch", json=batch)
+
+    errors = response.json()["errors"]
+    assert [(e["field"], e["index"]) for e in errors] == [("category_id", 1)]
+    assert relay.said == "BES" * 2
 
 
 async def test_bad_input_is_no_round_trip(client, relay):

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from pydantic import AwareDatetime, BaseModel, Field
 from sqlalchemy import (
+    REAL,
     BigInteger,
     Boolean,
     Date,
@@ -21,15 +22,20 @@ from sqlalchemy import (
     Text,
     Uuid,
     func,
+    text,
     true,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from howdah import Money, OptionalMoney, Resource
+from howdah.models import idempotency_table
 
 
 class Base(DeclarativeBase):
     pass
+
+
+idempotency_table(Base.metadata)
 
 
 class Mood(enum.Enum):
@@ -59,6 +65,7 @@ class Book(Base):
     sold: Mapped[int | None] = mapped_column(BigInteger)
     price: Mapped[Decimal | None] = mapped_column(Numeric(12, 2))
     weight: Mapped[float | None] = mapped_column(Float)
+    bulk: Mapped[float | None] = mapped_column(REAL)
     lent: Mapped[bool | None] = mapped_column(Boolean)
     printed: Mapped[dt.date | None] = mapped_column(Date)
     read_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
@@ -85,6 +92,7 @@ class Country(Base):
 
     code: Mapped[str] = mapped_column(String(2), primary_key=True)
     name: Mapped[str] = mapped_column(Text)
+    tongue: Mapped[str] = mapped_column(Text, server_default=text("'en'"))
     deleted_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
 
     # A name is taken only while the row that has it is there.
@@ -143,6 +151,7 @@ class BookCreate(BaseModel):
     sold: int | None = None
     price: OptionalMoney = None
     weight: float | None = None
+    bulk: float | None = None
     lent: bool | None = None
     printed: dt.date | None = None
     read_at: AwareDatetime | None = None
@@ -171,6 +180,7 @@ ASKED = (
     "sold",
     "price",
     "weight",
+    "bulk",
     "lent",
     "printed",
     "read_at",

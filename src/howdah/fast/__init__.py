@@ -1,5 +1,6 @@
 """Rows as JSON bytes that PostgreSQL wrote, one round trip an action, on the fast lane.
 
+dialect.py SQLAlchemy's compiler, so that a list of values is one parameter
 plans.py   statements compiled once for asyncpg, then only filled in
 arrays.py  an array as PostgreSQL's text of it
 batches.py rows that send fields, as the arrays of a statement

@@ -1,12 +1,15 @@
 """Rows that send fields, turned into the arrays that a batch's statement takes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from howdah.statements import Layout, key_name, sent_name, value_name
+from sqlalchemy.schema import DefaultClause
 
-__all__ = ("Batch", "key_arrays", "key_fields")
+from howdah.errors import Invalid
+from howdah.statements import Layout, change_name, key_name, sent_name, value_name
+
+__all__ = ("Batch", "Changes", "key_arrays", "key_fields")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +35,63 @@ class Batch:
             arrays[sent_name("")] = [bool(row) for row in rows]
         return cls(names=names, partly=partly, idle=idle, arrays=arrays)
 
+    @classmethod
+    def new(cls, layout: Layout, rows: Sequence[Mapping[str, Any]]) -> "Batch":
+        """Return what new rows send; where none sends anything, a column stands in.
+
+        SQL inserts several rows by the columns that they fill, one at least.
+        """
+        batch = cls.of(layout, rows)
+        if batch.names:
+            return batch
+        spare = _spare(layout)
+        return cls(
+            names=(spare,),
+            partly=frozenset((spare,)),
+            idle=False,
+            arrays={
+                value_name(spare): [None] * len(rows),
+                sent_name(spare): [False] * len(rows),
+            },
+        )
+
     @property
     def shape(self) -> tuple[object, ...]:
         """What the SQL of a batch depends on."""
         return (self.names, self.partly, self.idle)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """The fields in which rows of an upsert change rows that are there."""
+
+    names: tuple[str, ...]
+    seldom: frozenset[str]
+    """The fields that only some of the rows change."""
+    arrays: Mapping[str, Sequence[Any]]
+
+    @classmethod
+    def of(cls, layout: Layout, changing: Sequence[Collection[str]]) -> "Changes":
+        """Return what rows change, in the order of the model's fields."""
+        changed = set().union(*changing)
+        names = tuple(name for name in layout.fields if name in changed)
+        seldom = frozenset(n for n in names if not all(n in row for row in changing))
+        arrays = {change_name(n): [n in row for row in changing] for n in seldom}
+        return cls(names=names, seldom=seldom, arrays=arrays)
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """What the SQL of an upsert depends on."""
+        return (self.names, self.seldom)
+
+
+def _spare(layout: Layout) -> str:
+    """Return a field that may be left to what the server fills it with."""
+    for name, column in layout.fields.items():
+        default = column.server_default
+        if isinstance(default, DefaultClause) or (default is None and column.nullable):
+            return name
+    raise Invalid("the rows send no field; send one at least")
 
 
 def key_fields(layout: Layout) -> tuple[str, ...]:

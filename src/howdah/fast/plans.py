@@ -4,15 +4,14 @@ SQLAlchemy's compiler and types are used; its machinery for each execution is le
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ClauseElement, Column
-from sqlalchemy.dialects import registry
+from sqlalchemy import JSON, ClauseElement, Column
 from sqlalchemy.types import TypeEngine
 
-from howdah.engine import json_text
 from howdah.fast.arrays import array_text
+from howdah.fast.dialect import DIALECT
 from howdah.statements import ColumnOfRows, array_type, value_name
 
 __all__ = ("Default", "Plan", "Process", "python_defaults")
@@ -20,7 +19,7 @@ __all__ = ("Default", "Plan", "Process", "python_defaults")
 Process = Callable[[Any], Any]
 Default = Callable[[Mapping[str, Any]], Any]
 
-_dialect = registry.load("postgresql.asyncpg")(json_serializer=json_text)
+_NONE: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +30,22 @@ class Plan:
     parameters: tuple[tuple[str, Process | None, Default | None], ...]
 
     @classmethod
-    def of(cls, statement: ClauseElement) -> "Plan":
-        """Compile a statement for asyncpg."""
-        compiled: Any = statement.compile(dialect=_dialect)
+    def of(cls, statement: ClauseElement, names: Mapping[str, str] = _NONE) -> "Plan":
+        """Compile a statement for asyncpg; `names` rename parameters by their keys."""
+        compiled: Any = statement.compile(dialect=DIALECT)
         defaults = _defaults(compiled)
+        binds = [(name, compiled.binds[name]) for name in compiled.positiontup]
         return cls(
             statement=compiled.string,
             parameters=tuple(
-                (name, _processor(compiled.binds[name].type), defaults.get(name))
-                for name in compiled.positiontup
+                (names.get(bind.key, name), _processor(bind.type), defaults.get(name))
+                for name, bind in binds
             ),
         )
+
+    def explained(self) -> "Plan":
+        """Return the plan that asks what the planner thinks of this one."""
+        return replace(self, statement=f"EXPLAIN (FORMAT JSON) {self.statement}")
 
     def arguments(self, values: Mapping[str, Any]) -> list[Any]:
         """Return the driver's arguments for these values, in order."""
@@ -55,8 +59,15 @@ class Plan:
 def _processor(type_: TypeEngine[Any]) -> Process | None:
     if isinstance(type_, ColumnOfRows):
         return _each(type_.column_type)
-    process: Process | None = type_.dialect_impl(_dialect).bind_processor(_dialect)
+    process: Process | None = type_.dialect_impl(DIALECT).bind_processor(DIALECT)
+    if isinstance(type_, JSON) and process is not None:
+        # None is NULL, as in any column; `JSON.NULL` is the null of JSON.
+        return _or_none(process)
     return process
+
+
+def _or_none(process: Process) -> Process:
+    return lambda value: None if value is None else process(value)
 
 
 def _each(type_: TypeEngine[Any]) -> Process | None:

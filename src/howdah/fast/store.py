@@ -4,42 +4,65 @@ A request is one round trip on the fast lane. SQLAlchemy compiles and knows the 
 its machinery for each execution is left out.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
-from sqlalchemy import ClauseElement
+from sqlalchemy import ClauseElement, ColumnElement
 
 from howdah import statements
-from howdah.bulk import missing_rows, refuse_twice, split_keys
+from howdah.bulk import (
+    missing_rows,
+    refuse_twice,
+    refuse_unheld,
+    split_keys,
+    unrelated,
+)
 from howdah.database import Database
 from howdah.errors import (
+    Conflict,
+    Contention,
+    Duplicate,
     HowdahError,
     Invalid,
     NotFound,
     StaleVersion,
+    StillReferenced,
 )
-from howdah.fast.batches import Batch, key_arrays, key_fields
+from howdah.fast.batches import Batch, Changes, key_arrays, key_fields
+from howdah.fast.culprits import name_rows
+from howdah.fast.once import new_answer, once_values, refuse_kept, why_refused
 from howdah.fast.plans import Plan, python_defaults
-from howdah.limits import holds, largest, too_large
+from howdah.limits import holds, largest, too_large, too_long
 from howdah.models import constraint_fields
 from howdah.paging import OffsetPage, Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
 from howdah.rendering import read_position
 from howdah.statements import (
+    IDS,
     MATCH,
+    Becoming,
     Layout,
+    change_name,
     filter_values,
+    given_rows,
+    guard,
     key_values,
     position_name,
+    touch_name,
     value_name,
 )
-from howdah.store import Match, Row
+from howdah.store import NO_CONDITIONS, Change, Match, Once, Row
 
 __all__ = ("FastStore",)
 
 # Shapes kept per store: fields sent in updates and creations make most of them.
 _MOST_PLANS = 500
+# How often a set of relations may lose to other changes of the same row.
+_MOST_RACES = 20
 
 
 class FastStore:
@@ -55,6 +78,18 @@ class FastStore:
         self._defaults = python_defaults(layout.fields)
         self._touches = python_defaults(layout.fields, update=True)
 
+    def within(
+        self,
+        condition: ColumnElement[bool],
+        *,
+        related: Mapping[str, ColumnElement[bool]] = NO_CONDITIONS,
+    ) -> Self:
+        """Return the store of the rows that meet a condition; see Store.within."""
+        scoped = copy(self)
+        # Its plans are kept with all others, by the shape of the scope.
+        scoped._layout = self._layout.limited(condition, related)  # noqa: SLF001 - one of us
+        return scoped
+
     async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
         """Return the row, or raise NotFound; `show` says what of it."""
         self._check(key)
@@ -63,40 +98,77 @@ class FastStore:
 
     async def list(self, query: Query, page: Page) -> Slice:
         """Return a page of rows, in the query's order and then that of their keys."""
+        query = self._countable(query)
         plan = self._plan(
             ("list", query.shape, _page_shape(page)),
             lambda: statements.list_rows(self._layout, query, page),
         )
         values = filter_values(query) | self._place(query, page)
         body, first, last, more, total = await self._read(plan, values)
-        return Slice(body=body.encode(), first=first, last=last, more=more, total=total)
+        estimated = query.count == "estimated" and total is None
+        return Slice(
+            body=body.encode(),
+            first=first,
+            last=last,
+            more=more,
+            total=await self._estimate(query) if estimated else total,
+            estimated=estimated,
+        )
 
     async def count(self, query: Query) -> int:
-        """Return how many rows there are."""
+        """Return how many rows there are, or how many the planner thinks there are."""
+        query = self._countable(query)
+        if query.count == "estimated":
+            return await self._estimate(query)
         plan = self._plan(
             ("count", query.shape), lambda: statements.count(self._layout, query)
         )
         return int((await self._read(plan, filter_values(query)))[0])
 
-    async def create(self, values: Mapping[str, Any]) -> Row:
-        """Insert a row."""
+    def _countable(self, query: Query) -> Query:
+        """Return a query that tells nothing of rows beyond the scope.
+
+        The planner estimates from statistics of all rows, of what is in them as well.
+        """
+        hides = query.count == "estimated" and self._layout.scopes
+        return replace(query, count="exact") if hides else query
+
+    async def _estimate(self, query: Query) -> int:
+        # EXPLAIN cannot stand inside of a statement; it takes a round trip of its own.
+        plan = self._plan(
+            ("found", query.shape), lambda: statements.found(self._layout, query)
+        )
+        explained = (await self._read(plan.explained(), filter_values(query)))[0]
+        return int(json.loads(explained)[0]["Plan"]["Plan Rows"])
+
+    async def create(
+        self, values: Mapping[str, Any], *, once: Once | None = None
+    ) -> Row:
+        """Insert a row; see Store for `once`."""
+        if once is not None:
+            batch = Batch.new(self._layout, [self._filled(values)])
+            return await self._once(batch, once, many=False)
         shape = ("create", *values)
         plan = self._plan(shape, lambda: statements.create(self._layout, values))
         body, tag, *keys = await self._write(plan, _named(values))
         return Row(body=body.encode(), tag=tag, key=_key(keys))
 
-    async def create_many(self, rows: Sequence[Mapping[str, Any]]) -> bytes:
+    async def create_many(
+        self, rows: Sequence[Mapping[str, Any]], *, once: Once | None = None
+    ) -> bytes:
         """Insert all rows or none; return them as a JSON list, in the order given."""
         if not rows:
             return b"[]"
-        batch = Batch.of(self._layout, [self._filled(row) for row in rows])
+        batch = Batch.new(self._layout, [self._filled(row) for row in rows])
+        if once is not None:
+            return (await self._once(batch, once, many=True)).body
         plan = self._plan(
             ("create_many", *batch.shape),
             lambda: statements.create_many(
                 self._layout, batch.names, partly=batch.partly
             ),
         )
-        body: str = (await self._write(plan, batch.arrays))[0]
+        body: str = (await self._write_many(plan, batch.arrays, self._new(batch)))[0]
         return body.encode()
 
     async def update(
@@ -125,7 +197,12 @@ class FastStore:
             ),
         )
         arrays = {**batch.arrays, **key_arrays(self._layout, keys)}
-        body, missing = await self._write(plan, arrays)
+        given = partial(
+            given_rows, self._layout, batch.names, partly=batch.partly, keyed=True
+        )
+        body, missing = await self._write_many(
+            plan, arrays, lambda: Becoming.changed(given())
+        )
         self._check_found(keys, missing)
         return bytes(body.encode())
 
@@ -146,13 +223,109 @@ class FastStore:
             ("delete_many", hard),
             lambda: statements.delete_many(self._layout, hard=hard),
         )
-        row = await self._write(plan, key_arrays(self._layout, keys))
+        row = await self._write_many(
+            plan,
+            key_arrays(self._layout, keys),
+            lambda: Becoming.changed(given_rows(self._layout, (), keyed=True)),
+        )
         self._check_found(keys, row[0])
 
     async def restore(self, key: Any, *, match: Match = None) -> Row:
         """Take back the mark of deletion; raises as `update` does."""
         build = partial(statements.restore, self._layout)
         return await self._change(("restore",), build, key, match)
+
+    async def upsert(
+        self, values: Mapping[str, Any], *, on: Sequence[str], changing: Collection[str]
+    ) -> Row:
+        """Insert a row, or change the one that has the same values in the fields `on`.
+
+        A known row changes in the fields `changing` alone, and is deleted no more.
+        """
+        fields = tuple(name for name in self._layout.fields if name in changing)
+        plan = self._plan(
+            ("upsert", *on, None, *values, None, *fields),
+            lambda: statements.upsert(self._layout, values, on=on, changing=fields),
+        )
+        given = _named(values)
+        row = await self._write(plan, given | self._touched(given))
+        if row is None:
+            raise Duplicate().naming(tuple(on))
+        body, tag, created, *keys = row
+        return Row(body=body.encode(), tag=tag, key=_key(keys), created=created)
+
+    async def upsert_many(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        on: Sequence[str],
+        changing: Sequence[Collection[str]],
+    ) -> bytes:
+        """Insert or change each row, as `upsert` does; all rows or none."""
+        if not rows:
+            return b"[]"
+        refuse_twice(on, [tuple(row[name] for name in on) for row in rows])
+        batch = Batch.of(self._layout, [self._filled(row) for row in rows])
+        changes = Changes.of(self._layout, changing)
+        plan = self._plan(
+            ("upsert_many", *on, *batch.shape, *changes.shape),
+            lambda: statements.upsert_many(
+                self._layout,
+                batch.names,
+                partly=batch.partly,
+                on=on,
+                changing=changes.names,
+                seldom=changes.seldom,
+            ),
+        )
+        given = {**batch.arrays, **changes.arrays, **self._touched({})}
+        row = await self._write_many(plan, given, self._put(batch, on, changes))
+        return bytes(row[0].encode())
+
+    async def relate(
+        self,
+        key: Any,
+        relation: str,
+        change: Change,
+        ids: Sequence[Any],
+        *,
+        match: Match = None,
+    ) -> str:
+        """Set, add or remove related rows; return the tag of the row's version."""
+        self._check(key)
+        link = self._layout.links[relation]
+        limit, matched = largest(link.other.type), match is not None
+        ids = refuse_unheld(relation, change, ids, limit)
+        plan = self._plan(
+            ("relate", relation, change, matched),
+            lambda: statements.relate(
+                self._layout, link, change, name=relation, matched=matched
+            ),
+        )
+        given = {IDS: ids, MATCH: match, **key_values(self._layout, key)}
+        # A set that lost a race saw old relations, and is made once more.
+        for _ in range(_MOST_RACES):
+            tag, unknown, fresh, there = await self._write(plan, given)
+            if tag is None:
+                raise self._stale(key) if there else self._missing(key)
+            if unknown:
+                raise unrelated(relation, [position - 1 for position in unknown])
+            if fresh:
+                return str(tag)
+        raise Contention
+
+    async def related(self, key: Any, relation: str) -> bytes:
+        """Return the JSON list of the ids of related rows, in their order."""
+        self._check(key)
+        link = self._layout.links[relation]
+        plan = self._plan(
+            ("related", relation),
+            lambda: statements.related(self._layout, link, name=relation),
+        )
+        row = await self._read(plan, key_values(self._layout, key))
+        if row is None:
+            raise self._missing(key)
+        return bytes(row[0].encode())
 
     async def _change(
         self,
@@ -171,10 +344,41 @@ class FastStore:
             raise self._stale(key)
         return self._row(row, key)
 
+    async def _once(self, batch: Batch, once: Once, *, many: bool) -> Row:
+        """Write and keep the answer, or raise Replayed with that of the first time."""
+        build = statements.create_many_once if many else statements.create_once
+        plan = self._plan(
+            ("create_once", many, *batch.shape),
+            lambda: build(self._layout, batch.names, partly=batch.partly),
+        )
+        asked = once_values(self._layout, once)
+        try:
+            given = {**asked, **batch.arrays}
+            found = await (
+                self._write_many(plan, given, self._new(batch), again=True)
+                if many
+                else self._write(plan, given, again=True)
+            )
+        except (Conflict, Invalid) as refused:
+            # Perhaps by the rows of the first time, which has only just ended: their
+            # answer was kept behind the back of this statement's snapshot.
+            kept = await self._kept(asked)
+            if kept is not None:
+                refuse_kept(self._layout, once, kept)
+            raise why_refused(refused, many=many) from refused.__cause__
+        return new_answer(self._layout, once, found)
+
+    async def _kept(self, asked: Mapping[str, Any]) -> Any:
+        plan = self._plan("kept", lambda: statements.kept_answer(self._layout))
+        return await self._read(plan, asked)
+
     def _matched(self, row: Row, key: Any, match: Match) -> Row:
         if match is not None and row.tag not in match:
             raise self._stale(key)
         return row
+
+    def _missing(self, key: Any) -> NotFound:
+        return NotFound(model=self._model, key=key)
 
     def _stale(self, key: Any) -> StaleVersion:
         return StaleVersion(f"{self._model} ID {key} has changed since it was read")
@@ -185,12 +389,31 @@ class FastStore:
         return Row(body=row[0].encode(), tag=row[1])
 
     def _plan(self, shape: object, build: Callable[[], ClauseElement]) -> Plan:
+        scopes = self._layout.scopes
+        if scopes:
+            shape = (shape, *((scope.place, scope.shape) for scope in scopes))
         plan = self._plans.get(shape)
         if plan is None:
             if len(self._plans) >= _MOST_PLANS:
                 self._plans.pop(next(iter(self._plans)))
-            plan = self._plans[shape] = Plan.of(build())
+            plan = self._plans[shape] = self._compiled(build())
         return plan
+
+    def _compiled(self, statement: ClauseElement) -> Plan:
+        scope = self._layout.scope
+        if scope is not None:
+            guard(statement, scope, self._layout.table)
+        return self._renamed(statement)
+
+    def _renamed(self, statement: ClauseElement) -> Plan:
+        scopes = self._layout.scopes
+        return Plan.of(statement, {k: n for s in scopes for k, n in s.names.items()})
+
+    def _arguments(self, plan: Plan, values: Mapping[str, Any]) -> Sequence[Any]:
+        given = dict(values)
+        for scope in self._layout.scopes:
+            given |= scope.values
+        return plan.arguments(given)
 
     def _filled(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Add Python's defaults to a row; one statement would share them."""
@@ -208,9 +431,14 @@ class FastStore:
         named = _named(row)
         return {n: fill(named) for n, fill in self._touches.items()} | dict(row)
 
+    def _touched(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what Python fills in where an upsert changes a row."""
+        return {touch_name(name): fill(given) for name, fill in self._touches.items()}
+
     async def _read(self, plan: Plan, values: Mapping[str, Any]) -> Any:
         lane = self._database.lane
-        return await lane.fetchrow(plan.statement, plan.arguments(values), read=True)
+        arguments = self._arguments(plan, values)
+        return await lane.fetchrow(plan.statement, arguments, read=True)
 
     def _place(self, query: Query, page: Page) -> dict[str, Any]:
         """Return the parameters of a page."""
@@ -223,20 +451,65 @@ class FastStore:
         position = read_position(columns, page.position)
         return values | {position_name(n): value for n, value in enumerate(position)}
 
-    async def _write(self, plan: Plan, values: Mapping[str, Any]) -> Any:
+    async def _write(
+        self, plan: Plan, values: Mapping[str, Any], *, again: bool = False
+    ) -> Any:
+        """Run a statement that writes; what is done once may be sent again."""
         lane = self._database.lane
         try:
-            return await lane.fetchrow(plan.statement, plan.arguments(values))
+            arguments = self._arguments(plan, values)
+            return await lane.fetchrow(plan.statement, arguments, read=again)
         except HowdahError as error:
             self._blame(error, values)
             raise
+
+    async def _write_many(
+        self,
+        plan: Plan,
+        values: Mapping[str, Any],
+        becoming: Callable[[], Becoming],
+        *,
+        again: bool = False,
+    ) -> Any:
+        """Write rows; where that fails, find out which of them are to blame."""
+        try:
+            return await self._write(plan, values, again=again)
+        except HowdahError as error:
+            if isinstance(error, StillReferenced):
+                error.errors = ()
+                error.naming(self._keys)
+
+            async def ask(question: ClauseElement) -> Any:
+                row = await self._read(self._renamed(question), values)
+                return None if row is None else row[0]
+
+            await name_rows(error, becoming, ask)
+            raise
+
+    def _new(self, batch: Batch) -> Callable[[], Becoming]:
+        """Return what tells what new rows become."""
+        return lambda: Becoming.new(
+            given_rows(self._layout, batch.names, partly=batch.partly)
+        )
+
+    def _put(
+        self, batch: Batch, on: Sequence[str], changes: Changes
+    ) -> Callable[[], Becoming]:
+        """Return what tells what rows that are put become."""
+        flags = [change_name(name) for name in changes.names if name in changes.seldom]
+        return lambda: Becoming.put(
+            given_rows(self._layout, batch.names, partly=batch.partly, flags=flags),
+            on,
+            changes.names,
+            changes.seldom,
+        )
 
     def _blame(self, error: HowdahError, values: Mapping[str, Any]) -> None:
         """Name the fields that an error of the database is about."""
         if isinstance(error, Invalid) and not error.errors:
             fields = self._layout.fields
             given = {name: values.get(value_name(name)) for name in fields}
-            error.errors = too_large(fields, given)
+            error.errors = (*too_large(fields, given), *too_long(fields, given))
         tables = self._layout.table.metadata.tables.values()
         error.naming(constraint_fields(error.constraint, tables))
 

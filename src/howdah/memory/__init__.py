@@ -2,6 +2,7 @@
 
     store.py        the store
     database.py     what stores share: the tables, numbers, versions
+    answers.py      answers that are kept for requests that are sent again
     tables.py       rows by key, and a change that is kept whole or not at all
     columns.py      what a column takes, and how its values compare
     defaults.py     what a column has where nothing is given

@@ -7,7 +7,6 @@ large, and puts the values of an enum in the order of their declaration.
 import datetime as dt
 import json
 import math
-import struct
 from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
@@ -15,11 +14,9 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     JSON,
-    REAL,
     Column,
     DateTime,
     Dialect,
-    Double,
     Enum,
     Float,
     Integer,
@@ -33,7 +30,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from howdah.engine import json_text
 from howdah.errors import Invalid, from_sqlstate
-from howdah.limits import holds, largest
+from howdah.limits import holds, is_short, largest, shortened
 
 __all__ = ("asked", "comparable", "taken")
 
@@ -74,7 +71,9 @@ def comparable(type_: TypeEngine[Any]) -> Callable[[Any], Any]:
 def _plain(type_: TypeEngine[Any], value: Any) -> tuple[TypeEngine[Any], Any]:
     """Return what a decorated type stands for, and what it makes of the value."""
     while isinstance(type_, TypeDecorator) and not isinstance(type_, Interval):
-        value = type_.process_bind_param(value, _dialect)
+        process: Any = type(type_).process_bind_param
+        if process is not TypeDecorator.process_bind_param:
+            value = process(type_, value, _dialect)
         type_ = type_.impl_instance
     return type_, value
 
@@ -120,19 +119,12 @@ def _exact(type_: Any, value: Any) -> Decimal:
 
 def _float(type_: Any, value: Any) -> float:
     number = float(value)
-    short = isinstance(type_, REAL) or (
-        not isinstance(type_, Double) and (type_.precision or 53) <= _SHORT
-    )
-    if not short:
+    if not is_short(type_):
         return number
     try:
-        rounded: float = struct.unpack("f", struct.pack("f", number))[0]
+        return shortened(number)
     except OverflowError:
         raise from_sqlstate("22003") from None
-    return rounded
-
-
-_SHORT = 24  # bits of a REAL
 
 
 def _string(type_: Any, value: Any) -> Any:

@@ -1,19 +1,22 @@
 """Which rows a query finds: its filters and search, and what hides deleted rows."""
 
+import datetime as dt
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Boolean, Column
 
+from howdah.errors import Misconfigured
 from howdah.memory.columns import asked, comparable
-from howdah.memory.expressions import Values
+from howdah.memory.expressions import Values, reader
 from howdah.memory.operators import MEANINGS, any_of
 from howdah.memory.relations import leads_to
 from howdah.memory.tables import Tables
 from howdah.query import Filter, Query
-from howdah.statements import Layout, Target
+from howdah.statements import Layout, Scope, Target
 
-__all__ = ("active", "is_readable", "met")
+__all__ = ("active", "is_readable", "is_within", "met")
 
 Test = Callable[[Values], Any]
 
@@ -21,8 +24,9 @@ Test = Callable[[Values], Any]
 def met(layout: Layout, tables: Tables, query: Query) -> list[Values]:
     """Return the rows that meet all conditions of a query, in no order."""
     tests = [_filtered(layout, tables, filter_) for filter_ in query.filters]
+    tests.append(partial(is_within, layout.scope))
     if query.active_only:
-        tests.append(active(layout))
+        tests.append(active(layout.soft_delete))
     if query.search is not None:
         tests.append(_searched(layout, query.search))
     rows = tables.rows(layout.table)
@@ -35,15 +39,28 @@ def is_readable(layout: Layout, values: Values) -> bool:
     return mark is None or isinstance(mark.type, Boolean) or values[mark] is None
 
 
-def active(layout: Layout) -> Test:
-    """Return what says whether a row is not marked as deleted."""
-    mark = layout.soft_delete
-    if mark is not None and isinstance(mark.type, Boolean):
+def is_within(scope: Scope | None, values: Values) -> bool:
+    """Say whether a row is one of those that there are for the caller."""
+    if scope is None:
+        return True
+    return reader(scope.condition)(values, dt.datetime.now(dt.UTC)) is True
+
+
+def active(mark: Column[Any] | None) -> Test:
+    """Return what says whether a row is not marked as deleted by this column."""
+    if mark is None:
+        return lambda _row: True
+    if isinstance(mark.type, Boolean):
         return lambda row: row[mark]
-    return lambda row: is_readable(layout, row)
+    return lambda row: row[mark] is None
 
 
 def _searched(layout: Layout, words: str) -> Test:
+    if layout.full_text is not None:
+        raise Misconfigured(
+            f"{layout.table.name!r} is searched by words, which PostgreSQL alone does; "
+            "test such a search with the pytest plugin's database"
+        )
     holds = MEANINGS["icontains"]
     return lambda row: any_of([holds(row[column], words) for column in layout.search])
 
@@ -53,7 +70,10 @@ def _filtered(layout: Layout, tables: Tables, filter_: Filter) -> Test:
     if target is None:
         target = Target(column=layout.fields[filter_.field])
     test = _compared(target.column, filter_)
-    return test if target.via is None else leads_to(target.via, tables, test)
+    if target.via is None:
+        return test
+    scope = layout.related.get(target.via.key)
+    return leads_to(target.via, tables, lambda row: is_within(scope, row) and test(row))
 
 
 def _compared(column: Column[Any], filter_: Filter) -> Test:

@@ -11,6 +11,7 @@ from sqlalchemy import Column, Table
 
 from howdah.database import Health
 from howdah.errors import Misconfigured
+from howdah.memory.answers import Answers
 from howdah.memory.rules import check_references
 from howdah.memory.tables import Change, Key, Stored, Tables
 
@@ -31,7 +32,8 @@ class MemoryDatabase(Tables):
     def __init__(self, *, now: Callable[[], dt.datetime] = _clock) -> None:
         self._kept: dict[Table, dict[Key, Stored]] = {}
         super().__init__(self._kept)
-        self._now = now
+        self.now = now
+        self.answers = Answers()
         self._versions = count(1)
         self._numbers: Counter[Column[Any]] = Counter()
 
@@ -65,13 +67,14 @@ class MemoryDatabase(Tables):
     def clear(self) -> None:
         """Forget all rows, and number from 1 again."""
         self._kept.clear()
+        self.answers.clear()
         self._numbers.clear()
 
     @contextmanager
     def change(self) -> Iterator[Change]:
         """Change tables in a block; what raises in it leaves them as they were."""
         tag = str(next(self._versions))
-        change = Change(self, now=self._now(), tag=tag, number=self._number)
+        change = Change(self, now=self.now(), tag=tag, number=self._number)
         yield change
         check_references(change)
         self._kept.update(change.kept())

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy import Column, Computed, Identity, Sequence, TextClause
+from sqlalchemy.dialects.postgresql import TSVECTOR
 
 from howdah.errors import Misconfigured
 from howdah.memory.expressions import Moment, reader
@@ -23,6 +24,9 @@ def creation_default(column: Column[Any]) -> Default | None:
         return _of_python(column, column.default)
     given: Any = column.server_default
     if given is None or isinstance(given, Identity) or numbers(column):
+        return None
+    if isinstance(column.type, TSVECTOR):
+        # Words that PostgreSQL keeps for its searches; there are none of those here.
         return None
     if isinstance(given, Computed):
         return _of_sql(column, given.sqltext)

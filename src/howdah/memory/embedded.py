@@ -1,6 +1,6 @@
 """Related rows inside of a row's JSON."""
 
-from howdah.memory.conditions import active, is_readable
+from howdah.memory.conditions import active, is_readable, is_within
 from howdah.memory.expressions import Values
 from howdah.memory.order import Order
 from howdah.memory.relations import related
@@ -28,10 +28,11 @@ class Embedded:
 
     def _rows(self, values: Values, tables: Tables) -> list[Values]:
         embed, there = self._embed, self._embed.layout
-        is_active = active(there)
+        is_active = active(there.soft_delete)
         rows = [
             row
             for row in related(embed.relation, tables, values)
             if (is_active(row) if embed.many else is_readable(there, row))
+            and is_within(there.scope, row)
         ]
         return Order(there, Query(sort=embed.sort)).sorted(rows)[: embed.limit]

@@ -133,9 +133,16 @@ def _(element: FunctionElement) -> Reader:  # type: ignore[type-arg] # likewise
 
 @reader.register
 def _(element: BinaryExpression) -> Reader:  # type: ignore[type-arg] # likewise
-    left, right = reader(element.left), reader(element.right)
+    left, right = reader(element.left), _right(element)
     compare = _comparison(element)
     return lambda values, now: compare(left(values, now), right(values, now))
+
+
+def _right(element: Any) -> Reader:
+    if element.operator not in {operators.between_op, operators.not_between_op}:
+        return reader(element.right)
+    low, high = (reader(part) for part in element.right.clauses)
+    return lambda values, now: [low(values, now), high(values, now)]
 
 
 def _comparison(element: Any) -> Callable[[Any, Any], Any]:

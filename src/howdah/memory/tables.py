@@ -53,6 +53,7 @@ class Change(Tables):
         super().__init__(self._changed)
         self._before = before
         self._taken: dict[Unique, dict[Any, Key]] = {}
+        self._origins: dict[tuple[Table, Key], Key] = {}
         self.now = now
         self.tag = tag
         self.number = number
@@ -69,6 +70,7 @@ class Change(Tables):
         if key != at and key in rows:
             raise Duplicate().naming(tuple(c.name for c in table.primary_key.columns))
         if at is not None:
+            self._origins[table, key] = self._origins.pop((table, at), at)
             self.remove(table, at)
         self._claim(table, values, key)
         rows[key] = Stored(values, self.tag)
@@ -83,9 +85,10 @@ class Change(Tables):
 
     def moves(self) -> Iterator[tuple[Table, Values, Values | None]]:
         """Yield the rows that were there before, with what they have become."""
+        became = {(t, origin): key for (t, key), origin in self._origins.items()}
         for table in tuple(self._changed):
             for key, old in self._before.table(table).items():
-                new = self._changed[table].get(key)
+                new = self._changed[table].get(became.get((table, key), key))
                 if new is not old:
                     yield table, old.values, None if new is None else new.values
 

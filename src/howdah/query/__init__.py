@@ -11,6 +11,7 @@ from howdah.query.asked import SHOW_ALL, Count, Filter, Query, Show, Sort
 from howdah.query.faults import Faults, nearest
 from howdah.query.fields import OPERATORS, Field, Operator
 from howdah.query.language import Language
+from howdah.query.parameters import only
 
 __all__ = (
     "OPERATORS",
@@ -25,4 +26,5 @@ __all__ = (
     "Show",
     "Sort",
     "nearest",
+    "only",
 )

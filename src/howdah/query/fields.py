@@ -5,9 +5,9 @@ import enum
 import re
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, JsonValue
 
 __all__ = ("OPERATORS", "Field", "Operator", "precise")
 
@@ -53,7 +53,9 @@ class Field:
     @property
     def operators(self) -> tuple[Operator, ...]:
         """The operators that make sense for the type."""
-        kind = self.annotation
+        kind = _bare(self.annotation)
+        if get_origin(kind) is list or kind in _NO_VALUES:
+            return ("isnull",)
         plain = isinstance(kind, type)
         if plain and issubclass(kind, bool):
             return ("eq", "ne", "isnull")
@@ -70,9 +72,20 @@ def precise(annotation: Any) -> Any:
     """Return a type that takes only what PostgreSQL understands in the same way."""
     if annotation is dt.datetime:
         return Annotated[AwareDatetime, AfterValidator(_in_utc)]
-    if annotation is int:
-        return Annotated[int, BeforeValidator(_whole)]
+    if _bare(annotation) is int:
+        return Annotated[annotation, BeforeValidator(_whole)]
     return annotation
+
+
+def _bare(annotation: Any) -> Any:
+    """Return a type without its limits."""
+    if get_origin(annotation) is Annotated:
+        return _bare(get_args(annotation)[0])
+    return annotation
+
+
+# Nothing that a text of an address could be compared to.
+_NO_VALUES = (list, dict, object, JsonValue)
 
 
 def _in_utc(value: dt.datetime) -> dt.datetime:

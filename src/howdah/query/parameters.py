@@ -25,6 +25,7 @@ __all__ = (
     "active_only",
     "count",
     "filter_parameters",
+    "only",
 )
 
 _LISTS = frozenset({"in", "not_in", "between"})

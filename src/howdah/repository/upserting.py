@@ -3,19 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    Index,
-    PrimaryKeyConstraint,
-    Table,
-    UniqueConstraint,
-)
+from sqlalchemy import Column
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningInsert
 
 from howdah.errors import Misconfigured
-from howdah.models import mapped_columns
+from howdah.models import mapped_columns, unique_where
 
 __all__ = ("upserted",)
 
@@ -33,7 +26,7 @@ def upserted(
     names = _same_names(rows)
     _known(model, fields, (*names, *on))
     key = [fields[name] for name in on]
-    where = _unique_where(model, key)
+    where = unique_where(model.__table__, key)
     write = _INSERTS[dialect](model).values(list(rows))
     changed = _changed(fields, [name for name in names if name not in on], write)
     changed = changed or {key[0]: write.excluded[key[0].name]}
@@ -77,31 +70,3 @@ def _known(
         raise Misconfigured(
             f"{model.__name__} has no {', '.join(unknown)}; it has {', '.join(fields)}"
         )
-
-
-def _unique_where(
-    model: type[Any], key: Sequence[Column[Any]]
-) -> ColumnElement[bool] | None:
-    """Return the condition of the unique index over these columns, None for all rows.
-
-    Raises Misconfigured where there is no such index: PostgreSQL would refuse too.
-    """
-    table: Table = model.__table__
-    wanted = set(key)
-    for constraint in table.constraints:
-        unique = isinstance(constraint, UniqueConstraint | PrimaryKeyConstraint)
-        if unique and set(getattr(constraint, "columns", ())) == wanted:
-            return None
-    for index in table.indexes:
-        if index.unique and set(index.columns) == wanted:
-            return _condition(index)
-    names = ", ".join(column.name for column in key)
-    raise Misconfigured(
-        f"{model.__name__} has no unique constraint on {names}; an upsert needs one "
-        "to tell new rows from known ones"
-    )
-
-
-def _condition(index: Index) -> ColumnElement[bool] | None:
-    where: ColumnElement[bool] | None = index.dialect_options["postgresql"]["where"]
-    return where

@@ -1,13 +1,24 @@
 """A model behind HTTP: declared as attributes, served as plain FastAPI routes.
 
     declaration.py  the class attributes -> what the floors below understand
+    relations.py    what `include` says of related rows
+    given.py        the schemas, given or derived, and what they may not name
+    advice.py       what is asked without an index
     rows.py         one method an action, over a Store; each may be overridden alone
-    wire.py         parameters, conditions and bodies in; answers and headers out
+    access.py       which actions there are, and who may call them
+    caller.py       scope and hooks, solved by FastAPI for who calls
+    hooks.py        what happens before and after each write
+    asked.py        what a request asks, from its address or its body
+    wire.py         conditions in; answers and headers out
+    answers.py      what OpenAPI says of answers: all of a row, or some of it
     action.py       one route: its path, what it takes, what OpenAPI says of it
     reading.py      the routes that read
     writing.py      the routes that write
     batches.py      the routes that change and delete many rows
+    upserting.py    the routes that create rows or change known ones
+    relating.py     the routes of relations of many to many
     actions.py      which routes there are, in their order
+    placing.py      what stands before them on their router
 
 What a row is and where it lives is the store's.
 """
@@ -16,11 +27,16 @@ from typing import Any, ClassVar, TypeVar
 
 from fastapi import APIRouter
 
+from howdah.database import Database
 from howdah.resource.actions import actions
+from howdah.resource.advice import advise
+from howdah.resource.declaration import Embed, read_layout
+from howdah.resource.hooks import Change
+from howdah.resource.placing import give_way
 from howdah.resource.rows import Rows
 from howdah.route import StrictRoute
 
-__all__ = ("Resource", "ResourceRoute")
+__all__ = ("Change", "Embed", "Resource", "ResourceRoute")
 
 M = TypeVar("M")
 
@@ -38,10 +54,24 @@ class Resource(Rows[M]):
     """
 
     def router(self, **options: Any) -> APIRouter:
-        """Return the routes; options are those of APIRouter: prefix, tags, ..."""
+        """Return the routes; options are those of APIRouter: prefix, tags, ...
+
+        An endpoint that is put on the router replaces the action of the same path.
+        """
+        self._advise()
         members = {"resource": self, "largest_body": self.body}
         route_class = type("Route", (ResourceRoute,), members)
         router = APIRouter(**{"route_class": route_class, **options})
         for action in actions(self):
             action.add_to(router)
+        give_way(router)
         return router
+
+    def _advise(self) -> None:
+        """Tell once, and only while it is developed, what no index serves."""
+        developed = isinstance(self.db, Database) and self.db.settings.howdah_dev
+        if developed and not self._advised:
+            advise(type(self), read_layout(type(self)))
+        self._advised = True
+
+    _advised = False

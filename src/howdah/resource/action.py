@@ -5,15 +5,19 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Depends, Path, Response
 from sqlalchemy import Column
 
 from howdah import problems
 from howdah.models import python_type
+from howdah.resource.access import groups, permissions
 from howdah.resource.rows import Rows
 from howdah.resource.wire import Whole
 
 __all__ = ("Action", "key_of", "key_parameters", "key_path", "parameter", "rows_model")
+
+
+_CALLER = "__caller"
 
 
 class Action:
@@ -28,6 +32,8 @@ class Action:
         **route: Any,
     ) -> None:
         self.name = name
+        self.kind: str = route.pop("kind", name)
+        """What it is called in `access`, where a name is made of a relation's."""
         self.resource = resource
         self.parameters = parameters
         self.endpoint = endpoint
@@ -36,26 +42,44 @@ class Action:
     def add_to(self, router: APIRouter) -> None:
         """Register the route, under a name that stays the same for clients."""
         statuses = self.route.pop("statuses")
+        asked = permissions(type(self.resource), self.kind)
+        if asked or self._is_personal:
+            statuses = (*statuses, 401, 403)
+        responses = self.route.pop("responses", {})
         place = _snake_path(router.prefix) or self.resource.plural
         router.add_api_route(
             endpoint=self._signed(),
             operation_id=f"{place}_{self.name}",
             summary=self._summary(),
-            responses=problems.responses(*statuses, 422, 503),
+            responses={**problems.responses(*statuses, 422, 503), **responses},
+            dependencies=asked,
             **self.route,
         )
 
+    @property
+    def _is_personal(self) -> bool:
+        """Whether the answer depends on who calls."""
+        return self.resource.caller.is_known
+
     def _signed(self) -> Callable[..., Awaitable[Response]]:
         """Return the endpoint with the signature that FastAPI reads."""
-        endpoint = self.endpoint
+        endpoint, resource, parameters = self.endpoint, self.resource, self.parameters
+        if self._is_personal:
+            writes = "write" in groups(self.kind)
+            solved = Depends(resource.solving(writes=writes))
+            parameters = (*parameters, parameter(_CALLER, Annotated[Any, solved]))
 
         async def signed(**given: Any) -> Response:
-            return await endpoint(**given)
+            mine = given.pop(_CALLER, None)
+            if mine is None:
+                return await endpoint(**given)
+            with resource.calling(mine):
+                return await endpoint(**given)
 
         signed.__name__ = f"{self.name}_{self.resource.plural}"
         signed.__doc__ = endpoint.__doc__
         signed.__signature__ = inspect.Signature(  # type: ignore[attr-defined] # read by inspect.signature
-            list(self.parameters)
+            list(parameters)
         )
         return signed
 
@@ -66,7 +90,16 @@ class Action:
 
 
 _SEVERAL = frozenset(
-    {"count", "create_many", "delete_many", "list", "search", "update_many"}
+    {
+        "count",
+        "create_many",
+        "delete_many",
+        "list",
+        "put_many",
+        "query",
+        "search",
+        "update_many",
+    }
 )
 
 

@@ -12,7 +12,8 @@ from howdah.errors import FieldError, Invalid
 from howdah.models import python_type
 from howdah.resource.action import Action, parameter, rows_model
 from howdah.resource.rows import Rows
-from howdah.resource.wire import Whole, json_answer, strict
+from howdah.resource.wire import Whole, json_answer
+from howdah.schemas import strict
 
 __all__ = ("delete_many_action", "update_many_action")
 

@@ -2,9 +2,8 @@
 
 from typing import Annotated, Any
 
-from fastapi import Query as QueryParameter
 from fastapi import Request, Response
-from pydantic import BaseModel, create_model
+from pydantic import BaseModel, WithJsonSchema
 
 from howdah.resource.action import (
     Action,
@@ -12,19 +11,27 @@ from howdah.resource.action import (
     key_parameters,
     key_path,
     parameter,
-    rows_model,
+)
+from howdah.resource.answers import page_model, row_model
+from howdah.resource.asked import read_body, read_count, read_list, read_show
+from howdah.resource.parameters import (
+    body_schema,
+    count_parameters,
+    page_parameters,
+    page_place_parameters,
+    search_parameters,
+    show_parameters,
 )
 from howdah.resource.rows import Rows
-from howdah.resource.wire import (
-    answer_page,
-    filter_parameters,
-    grouped,
-    json_answer,
-    page_parameters,
-    tagged_answer,
-)
+from howdah.resource.wire import TOTAL_KIND, answer_page, json_answer, tagged_answer
 
-__all__ = ("count_action", "get_action", "list_action", "search_action")
+__all__ = (
+    "count_action",
+    "get_action",
+    "list_action",
+    "query_action",
+    "search_action",
+)
 
 
 def list_action(resource: Rows[Any]) -> Action:
@@ -32,7 +39,8 @@ def list_action(resource: Rows[Any]) -> Action:
 
     async def list_rows(request: Request) -> Response:
         """List rows."""
-        return await answer_page(resource, request)
+        query, page = read_list(resource, request)
+        return await answer_page(resource, request, query, page)
 
     return Action(
         "list",
@@ -41,7 +49,7 @@ def list_action(resource: Rows[Any]) -> Action:
         parameter("request", Request),
         path="/",
         methods=["GET"],
-        response_model=_page_model(resource),
+        response_model=page_model(resource),
         openapi_extra={"parameters": page_parameters(resource)},
         statuses=(),
     )
@@ -50,26 +58,47 @@ def list_action(resource: Rows[Any]) -> Action:
 def search_action(resource: Rows[Any]) -> Action:
     """Return `GET /search`: a page of the rows that hold some words."""
 
-    async def search(q: str, request: Request) -> Response:
+    async def search(request: Request) -> Response:
         """List the rows that hold the words."""
-        return await answer_page(resource, request, search=q)
+        query, page = read_list(resource, request, words=True)
+        return await answer_page(resource, request, query, page)
 
-    words = QueryParameter(
-        min_length=1,
-        max_length=_LONGEST_SEARCH,
-        description=f"What {', '.join(resource.search)} has to hold",
-    )
     return Action(
         "search",
         resource,
         search,
-        parameter("q", Annotated[str, words]),
         parameter("request", Request),
         path="/search",
         methods=["GET"],
-        response_model=_page_model(resource),
-        openapi_extra={"parameters": page_parameters(resource)},
+        response_model=page_model(resource),
+        openapi_extra={"parameters": search_parameters(resource)},
         statuses=(),
+    )
+
+
+def query_action(resource: Rows[Any]) -> Action:
+    """Return `POST /search`: a page of rows, asked for in a body."""
+
+    async def query_rows(body: dict[str, Any], request: Request) -> Response:
+        """List rows as a body asks, with lists that are too long for an address.
+
+        The Link header has the addresses of other pages: send the same body there.
+        """
+        query, page = read_body(resource, request, body)
+        return await answer_page(resource, request, query, page)
+
+    asked = Annotated[dict[str, Any], WithJsonSchema(body_schema(resource))]
+    return Action(
+        "query",
+        resource,
+        query_rows,
+        parameter("body", asked),
+        parameter("request", Request),
+        path="/search",
+        methods=["POST"],
+        response_model=page_model(resource),
+        openapi_extra={"parameters": page_place_parameters(resource)},
+        statuses=(413, 415),
     )
 
 
@@ -83,10 +112,10 @@ def count_action(resource: Rows[Any]) -> Action:
     """Return `GET /count`: how many rows there are."""
 
     async def count(request: Request) -> Response:
-        """Count rows."""
-        given = grouped(resource, request.query_params.multi_items(), set())
-        total = await resource.count(resource.language.read(given))
-        return json_answer(b'{"total": %d}' % total)
+        """Count rows, or estimate how many there are."""
+        query = read_count(resource, request)
+        body = b'{"total": %d}' % await resource.count(query)
+        return json_answer(body, headers={TOTAL_KIND: query.count or "exact"})
 
     return Action(
         "count",
@@ -96,7 +125,7 @@ def count_action(resource: Rows[Any]) -> Action:
         path="/count",
         methods=["GET"],
         response_model=Total,
-        openapi_extra={"parameters": filter_parameters(resource)},
+        openapi_extra={"parameters": count_parameters(resource)},
         statuses=(),
     )
 
@@ -106,8 +135,8 @@ def get_action(resource: Rows[Any]) -> Action:
 
     async def get(request: Request, **given: Any) -> Response:
         """Get one row; If-None-Match with its ETag answers 304."""
-        key = key_of(given)
-        return tagged_answer(await resource.get(key), request)
+        show = read_show(resource, request)
+        return tagged_answer(await resource.get(key_of(given), show=show), request)
 
     return Action(
         "get",
@@ -117,18 +146,7 @@ def get_action(resource: Rows[Any]) -> Action:
         parameter("request", Request),
         path=key_path(resource),
         methods=["GET"],
-        response_model=resource.read_schema,
+        response_model=row_model(resource),
+        openapi_extra={"parameters": show_parameters(resource)},
         statuses=(304, 404),
     )
-
-
-_LONGEST_SEARCH = 1000
-
-
-def _page_model(resource: Rows[Any]) -> Any:
-    rows = rows_model(resource)
-    if not resource.envelope:
-        return rows
-    fields: Any = {"items": (rows, ...)}
-    fields |= dict.fromkeys(("total", "skip", "limit"), (int, ...))
-    return create_model(f"{resource.name}Page", **fields)

@@ -4,21 +4,30 @@ Each may be overridden alone. No path, no status, no header.
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from copy import copy
+from functools import cached_property
+from typing import Annotated, Any, Generic, Self, TypeVar
 
+from fastapi import Depends
 from pydantic import BaseModel
 from sqlalchemy import Column
 
 from howdah.database import Database
-from howdah.errors import Misconfigured
-from howdah.fast import FastStore
-from howdah.memory import MemoryDatabase, MemoryStore
+from howdah.errors import FieldError, Invalid, Misconfigured
+from howdah.memory import MemoryDatabase
 from howdah.paging import Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
+from howdah.resource.access import refuse_unknown
+from howdah.resource.caller import Caller, is_declared
+from howdah.resource.choice import chosen_store
 from howdah.resource.declaration import Declaration, read_language, read_layout
-from howdah.statements import Layout
-from howdah.store import Match, Row, Store
+from howdah.resource.given import sent
+from howdah.resource.relations import related_resources, with_related
+from howdah.statements import Layout, Link
+from howdah.store import Change, Match, Once, Row, Store
 
 __all__ = ("Rows",)
 
@@ -31,17 +40,75 @@ class Rows(Declaration, Generic[M]):
     def __init__(
         self, db: Database | MemoryDatabase, *, store: Store | None = None
     ) -> None:
-        layout = read_layout(type(self))
+        layout = with_related(type(self), read_layout(type(self)))
         self.db = db
         self.name: str = self.model.__name__
         self.plural: str = layout.table.name
+        self.embeds = layout.embeds
+        self.fields = layout.fields
         self.keys = _key_fields(layout)
+        self.links: Mapping[str, Link] = layout.links
         self.language = read_language(type(self), layout)
-        self.store = store or _store(db, layout, self.name)
+        self._store = store or chosen_store(type(self), db, layout)
+        self._callers: ContextVar[Store | None] = ContextVar("caller", default=None)
+        self._mine: Store | None = None
+        self.caller = Caller(self, tuple(self.keys), self._related)
+        self.keeps_answers = layout.kept is not None
         _check_overrides(type(self))
+        refuse_unknown(type(self))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name})"
+
+    def _related(self) -> Mapping[str, "Rows[Any]"]:
+        """Return the resources of related rows that do not belong to everybody."""
+        related = related_resources(type(self))
+        return {
+            name: cls(self.db)
+            for name, cls in related.items()
+            if issubclass(cls, Rows) and is_declared(cls, "scope")
+        }
+
+    @property
+    def store(self) -> Store:
+        """The store of who calls; of rows that belong to nobody, the store itself."""
+        store = self._mine or self._callers.get()
+        if store is not None:
+            return store
+        if self.caller.is_known:
+            raise Misconfigured(
+                f"{type(self).__name__} has a scope or hooks, and nobody is known to "
+                "call; take Depends(resource.scoped) in an endpoint of your own"
+            )
+        return self._store
+
+    @cached_property
+    def scoped(self) -> Callable[..., Awaitable[Self]]:
+        """A dependency: the resource as there is of it for who calls, hooks included.
+
+        For plain endpoints: `items: Annotated[Items, Depends(resource.scoped)]`.
+        """
+        return self.solving(writes=True)
+
+    def solving(self, *, writes: bool) -> Callable[..., Awaitable[Self]]:
+        """Return a dependency as `scoped`, which may know that nothing is written."""
+        limited = Depends(self.caller.dependency(writes=writes))
+
+        async def scoped(limit: Annotated[Any, limited]) -> Self:
+            mine = copy(self)
+            mine._mine = limit(self._store)  # noqa: SLF001 - one of us
+            return mine
+
+        return scoped
+
+    @contextmanager
+    def calling(self, mine: "Rows[M]") -> Iterator[None]:
+        """Let the store be that of who calls, as `scoped` gave it, inside the block."""
+        token = self._callers.set(mine.store)
+        try:
+            yield
+        finally:
+            self._callers.reset(token)
 
     async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
         """Return one row, or raise NotFound; `show` says what of it."""
@@ -55,13 +122,55 @@ class Rows(Declaration, Generic[M]):
         """Return how many rows a list of all pages would have."""
         return await self.store.count(query)
 
-    async def create(self, values: BaseModel) -> Row:
-        """Insert a row."""
-        return await self.store.create(values.model_dump())
+    async def create(self, values: BaseModel, *, once: Once | None = None) -> Row:
+        """Insert a row; `once` is there where the request has an Idempotency-Key."""
+        return await self.store.create(sent(values, self.fields), once=once)
 
-    async def create_many(self, rows: Sequence[BaseModel]) -> bytes:
+    async def create_many(
+        self, rows: Sequence[BaseModel], *, once: Once | None = None
+    ) -> bytes:
         """Insert all rows or none; return their JSON in the order given."""
-        return await self.store.create_many([row.model_dump() for row in rows])
+        given = [sent(row, self.fields) for row in rows]
+        return await self.store.create_many(given, once=once)
+
+    async def put(self, values: BaseModel) -> Row:
+        """Insert a row, or change the one known by the fields of `upsert`."""
+        self._refuse_unknowable([values])
+        return await self.store.upsert(
+            sent(values, self.fields), on=self.upsert, changing=self._changing(values)
+        )
+
+    async def put_many(self, rows: Sequence[BaseModel]) -> bytes:
+        """Insert each row or change the known one, all or none; return them as JSON."""
+        self._refuse_unknowable(rows, numbered=True)
+        return await self.store.upsert_many(
+            [sent(row, self.fields) for row in rows],
+            on=self.upsert,
+            changing=[self._changing(row) for row in rows],
+        )
+
+    def _changing(self, values: BaseModel) -> frozenset[str]:
+        """Return the fields in which what is put changes a known row."""
+        free = self.update_schema.model_fields.keys() - {*self.upsert, *self.keys}
+        return frozenset(free & values.model_fields_set)
+
+    def _refuse_unknowable(
+        self, rows: Sequence[BaseModel], *, numbered: bool = False
+    ) -> None:
+        """Raise Invalid for rows without a value by which they could be known."""
+        lacking = tuple(
+            FieldError(
+                field=name,
+                index=index if numbered else None,
+                code=Invalid.code,
+                message="has to be given, since the row is known by it",
+            )
+            for index, row in enumerate(rows)
+            for name in self.upsert
+            if getattr(row, name) is None
+        )
+        if lacking:
+            raise Invalid(errors=lacking)
 
     async def update(self, key: Any, values: BaseModel, *, match: Match = None) -> Row:
         """Change the fields that were sent, and no others; see Store.update."""
@@ -85,12 +194,21 @@ class Rows(Declaration, Generic[M]):
         """Take back the mark of deletion."""
         return await self.store.restore(key, match=match)
 
+    async def related(self, key: Any, relation: str) -> bytes:
+        """Return the ids of related rows, as a JSON list in their order."""
+        return await self.store.related(key, relation)
 
-def _store(db: Database | MemoryDatabase, layout: Layout, model: str) -> Store:
-    """Return what keeps the rows there."""
-    if isinstance(db, MemoryDatabase):
-        return MemoryStore(db, layout, model=model)
-    return FastStore(db, layout, model=model)
+    async def relate(
+        self,
+        key: Any,
+        relation: str,
+        change: Change,
+        ids: Sequence[Any],
+        *,
+        match: Match = None,
+    ) -> str:
+        """Set, add or remove related rows; return the tag of the row's version."""
+        return await self.store.relate(key, relation, change, ids, match=match)
 
 
 def _key_fields(layout: Layout) -> Mapping[str, Column[Any]]:
@@ -101,7 +219,7 @@ def _key_fields(layout: Layout) -> Mapping[str, Column[Any]]:
 
 def _check_overrides(cls: type[Rows[Any]]) -> None:
     """Raise Misconfigured for an action that could not be called."""
-    for name in ("update", "delete", "restore"):
+    for name in ("update", "delete", "restore", "relate"):
         parameters = inspect.signature(getattr(cls, name)).parameters.values()
         if not any(p.name == "match" or p.kind is p.VAR_KEYWORD for p in parameters):
             raise Misconfigured(

@@ -4,77 +4,56 @@ ETags and conditions are those of RFC 9110; a list's links those of RFC 8288.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import Request, Response
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BeforeValidator
 
-from howdah.errors import FieldError, InvalidQuery, PreconditionRequired
-from howdah.paging import OffsetPage, Page, Slice, links, read_page
-from howdah.query import nearest
+from howdah.errors import PreconditionRequired
+from howdah.paging import OffsetPage, Page, Slice, links
+from howdah.query import Query
 from howdah.resource.rows import Rows
 from howdah.store import Match, Row
 
 __all__ = (
     "IF_MATCH",
+    "TOTAL_KIND",
     "Whole",
     "answer_page",
-    "etag",
-    "filter_parameters",
-    "grouped",
+    "created_answer",
     "json_answer",
-    "location",
-    "page_parameters",
     "read_match",
-    "strict",
     "tagged_answer",
 )
 
 
+TOTAL_KIND = "X-Total-Count-Kind"
+"""The header that says whether a total was counted or estimated."""
+
+
 async def answer_page(
-    resource: Rows[Any], request: Request, *, search: str | None = None
+    resource: Rows[Any], request: Request, query: Query, page: Page
 ) -> Response:
-    """Answer a list or a search: the page, its links, the total where it is asked."""
-    pairs = request.query_params.multi_items()
-    own = {"limit", "skip", "cursor", *({"q"} if search is not None else ())}
-    given = grouped(resource, pairs, own)
-    query = resource.language.read(given, search=search)
+    """Answer a list or a search: the page, its links, the total where it is asked.
+
+    Links keep what the address has; behind a body they are addresses to send that
+    body to again.
+    """
     if resource.envelope and query.count is None:
         query = replace(query, count="exact")
-    page = read_page(given, resource.page, query)
     found = await resource.list(query, page)
+    pairs = request.query_params.multi_items()
     headers = {}
     if link := links(request.url.path, pairs, page, found, query):
         headers["Link"] = link
     if found.total is not None:
-        headers["X-Total-Count"] = str(found.total)
+        kind = "estimated" if found.estimated else "exact"
+        headers |= {"X-Total-Count": str(found.total), TOTAL_KIND: kind}
     body = _enveloped(page, found) if resource.envelope else found.body
     return json_answer(body, headers=headers)
-
-
-def grouped(
-    resource: Rows[Any], pairs: Iterable[tuple[str, str]], own: set[str]
-) -> dict[str, list[str]]:
-    """Return the parameters by name; raise InvalidQuery where one is not known."""
-    known = own.union(resource.language.names)
-    given: dict[str, list[str]] = {}
-    for name, text in pairs:
-        given.setdefault(name, []).append(text)
-    faults = tuple(
-        FieldError(
-            field=name,
-            code=InvalidQuery.code,
-            message=f"is no parameter here{nearest(name, known)}",
-        )
-        for name in given
-        if name not in known
-    )
-    if faults:
-        raise InvalidQuery(errors=faults)
-    return given
 
 
 def _enveloped(page: Page, found: Slice) -> bytes:
@@ -110,22 +89,43 @@ def tagged_answer(row: Row, request: Request | None = None) -> Response:
 
     There is no request where the row has just been changed.
     """
-    headers = {"ETag": etag(row)}
+    headers = {"ETag": _etag(row)}
     if request is not None and _knows(request, row):
         return Response(status_code=304, headers=headers)
     return json_answer(row.body, headers=headers)
 
 
-def etag(row: Row) -> str:
+def created_answer(
+    row: Row, request: Request, *, status: int = 201, replayed: bool = False
+) -> Response:
+    """Answer what was created, by this request or by one that it repeats.
+
+    Many rows have neither a path nor a version of their own.
+    """
+    headers = {"ETag": _etag(row)} if row.tag else {}
+    if row.key is not None:
+        headers["Location"] = _location(request, row.key)
+    if replayed:
+        headers["Idempotency-Replayed"] = "true"
+    return json_answer(row.body, status=status, headers=headers)
+
+
+def _etag(row: Row) -> str:
     """Return the tag of a row's version as headers have it."""
     return f'"{row.tag}"'
 
 
-def location(request: Request, key: Any) -> str:
+def _location(request: Request, key: Any) -> str:
     """Return the path of a row that was created by this request to its collection."""
     values = key if isinstance(key, tuple) else (key,)
-    segments = "/".join(quote(str(value), safe="") for value in values)
+    segments = "/".join(_segment(str(value)) for value in values)
     return f"{request.url.path.rstrip('/')}/{segments}"
+
+
+def _segment(text: str) -> str:
+    """Return a text as one segment of a path; dots alone would lead elsewhere."""
+    dots = text in {".", ".."}
+    return text.replace(".", "%2E") if dots else quote(text, safe="")
 
 
 def _knows(request: Request, row: Row) -> bool:
@@ -144,18 +144,6 @@ def _header(request: Request, name: str) -> str | None:
 _WHOLE = re.compile(r"-?[0-9]+\Z", re.ASCII)
 
 
-def strict(schema: type[BaseModel]) -> type[BaseModel]:
-    """Return the schema so that it refuses fields it does not know.
-
-    A schema that says itself what becomes of them is left as it is.
-    """
-    if "extra" in schema.model_config:
-        return schema
-    config = ConfigDict(extra="forbid")
-    namespace = {"model_config": config, "__module__": schema.__module__}
-    return type(schema.__name__, (schema,), {**namespace, "__doc__": schema.__doc__})
-
-
 def _whole(value: object) -> object:
     """Refuse what `int` would take as well: `1_0`, ` 1`, `1.0`."""
     if isinstance(value, str) and not _WHOLE.match(value):
@@ -164,40 +152,6 @@ def _whole(value: object) -> object:
 
 
 Whole = Annotated[int, BeforeValidator(_whole)]
-
-
-def page_parameters(resource: Rows[Any]) -> list[dict[str, Any]]:
-    """Return what OpenAPI says of a list's parameters."""
-    limits = resource.page
-    limit = {"minimum": 1, "maximum": limits.maximum, "default": limits.default}
-    return [
-        *resource.language.parameters(),
-        _described("skip", "Rows to pass over", minimum=0, maximum=limits.skip),
-        _described("limit", "Most rows to give", **limit),
-        {
-            "name": "cursor",
-            "in": "query",
-            "required": False,
-            "schema": {"type": "string"},
-            "description": "Where to go on, as a Link of an answer says",
-        },
-    ]
-
-
-def filter_parameters(resource: Rows[Any]) -> list[dict[str, Any]]:
-    """Return what OpenAPI says of the parameters of a count."""
-    described = resource.language.parameters()
-    return [each for each in described if each["name"] not in {"sort", "count"}]
-
-
-def _described(name: str, description: str, **bounds: int) -> dict[str, Any]:
-    return {
-        "name": name,
-        "in": "query",
-        "required": False,
-        "schema": {"type": "integer", **bounds},
-        "description": description,
-    }
 
 
 def json_answer(

@@ -16,16 +16,16 @@ from howdah.resource.action import (
     parameter,
     rows_model,
 )
+from howdah.resource.once import key_parameter, once_of
 from howdah.resource.rows import Rows
 from howdah.resource.wire import (
     IF_MATCH,
-    etag,
-    json_answer,
-    location,
+    created_answer,
     read_match,
-    strict,
     tagged_answer,
 )
+from howdah.schemas import strict
+from howdah.store import Replayed, Row
 
 __all__ = (
     "create_action",
@@ -41,11 +41,12 @@ def create_action(resource: Rows[Any]) -> Action:
 
     async def create(values: BaseModel, request: Request) -> Response:
         """Create a row."""
-        created = await resource.create(values)
-        headers = {"ETag": etag(created)}
-        if created.key is not None:
-            headers["Location"] = location(request, created.key)
-        return json_answer(created.body, status=201, headers=headers)
+        once = await once_of(request, resource, resource.create)
+        try:
+            created = await resource.create(values, **once)
+        except Replayed as first:
+            return created_answer(first.row, request, replayed=True)
+        return created_answer(created, request)
 
     return Action(
         "create",
@@ -57,6 +58,7 @@ def create_action(resource: Rows[Any]) -> Action:
         methods=["POST"],
         status_code=201,
         response_model=resource.read_schema,
+        openapi_extra=key_parameter(resource, resource.create),
         statuses=(409, 413, 415),
     )
 
@@ -64,9 +66,14 @@ def create_action(resource: Rows[Any]) -> Action:
 def create_many_action(resource: Rows[Any]) -> Action:
     """Return `POST /batch`: many new rows."""
 
-    async def create_many(rows: Sequence[BaseModel]) -> Response:
+    async def create_many(rows: Sequence[BaseModel], request: Request) -> Response:
         """Create all rows or none, in one transaction."""
-        return json_answer(await resource.create_many(rows), status=201)
+        once = await once_of(request, resource, resource.create_many)
+        try:
+            created = Row(body=await resource.create_many(rows, **once), tag="")
+        except Replayed as first:
+            return created_answer(first.row, request, replayed=True)
+        return created_answer(created, request)
 
     schema: Any = strict(resource.create_schema)
     rows = Annotated[list[schema], Constrained(max_length=resource.batch)]
@@ -75,10 +82,12 @@ def create_many_action(resource: Rows[Any]) -> Action:
         resource,
         create_many,
         parameter("rows", rows),
+        parameter("request", Request),
         path="/batch",
         methods=["POST"],
         status_code=201,
         response_model=rows_model(resource),
+        openapi_extra=key_parameter(resource, resource.create_many),
         statuses=(409, 413, 415),
     )
 

@@ -4,31 +4,50 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Float, Numeric, Text, or_
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Double,
+    Text,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+)
+from sqlalchemy.dialects.postgresql import TSQUERY
+from sqlalchemy.orm import aliased
 
 from howdah.query import Filter, Query
+from howdah.search import FullTextColumn
 from howdah.statements.layout import Layout, Target, active
-from howdah.statements.places import NAMED, Places
+from howdah.statements.places import NAMED, Places, compared_as
+from howdah.statements.scope import Within
 
-__all__ = ("conditions", "filter_name", "filter_values")
+__all__ = ("WORDS", "conditions", "filter_name", "filter_values", "rank")
 
-SEARCH = "__search"
+SEARCH, WORDS = "__search", "__words"
 
 
 def conditions(
     layout: Layout, query: Query, places: Places = NAMED
 ) -> list[ColumnElement[bool]]:
     """Return what a row has to meet; its values are those of `filter_values`."""
-    found = list(active(layout)) if query.active_only else []
+    found = [*layout.within, *(active(layout) if query.active_only else ())]
     found += [
-        _condition(layout.filters[filter_.field], filter_, filter_name(number), places)
+        _condition(layout, filter_, filter_name(number), places)
         for number, filter_ in enumerate(query.filters)
     ]
     if query.search is not None:
-        pattern = places.one(SEARCH, Text())
-        found.append(or_(*(column.ilike(pattern) for column in layout.search)))
+        found.append(_searched(layout, places))
     return found
+
+
+def rank(full_text: FullTextColumn, places: Places = NAMED) -> ColumnElement[float]:
+    """Return how well a row fits a search by words: the larger, the better."""
+    # Double, so that the number in a cursor is the number that it was.
+    ranked = func.ts_rank_cd(full_text.column, _words(full_text, places))
+    return cast(ranked, Double)
 
 
 def filter_values(query: Query) -> dict[str, Any]:
@@ -38,12 +57,29 @@ def filter_values(query: Query) -> dict[str, Any]:
         values.update(_values(filter_, filter_name(number)))
     if query.search is not None:
         values[SEARCH] = _pattern("contains", query.search)
+        values[WORDS] = query.search
     return values
 
 
 def filter_name(number: int) -> str:
     """Return the name of the parameter of a query's filter, counted from 0."""
     return f"__filter_{number}"
+
+
+def _searched(layout: Layout, places: Places) -> ColumnElement[bool]:
+    if layout.full_text is not None:
+        words = _words(layout.full_text, places)
+        return layout.full_text.column.bool_op("@@")(words)
+    pattern = places.one(SEARCH, Text())
+    return or_(*(column.ilike(pattern) for column in layout.search))
+
+
+def _words(full_text: FullTextColumn, places: Places) -> ColumnElement[Any]:
+    """Return what people write into a search box as a search; any text is one."""
+    # The name has been checked; as a part of the text it is known when it is planned.
+    language: ColumnElement[Any] = literal_column(f"'{full_text.language}'::regconfig")
+    words = places.one(WORDS, Text())
+    return func.websearch_to_tsquery(language, words, type_=TSQUERY())
 
 
 def _values(filter_: Filter, name: str) -> Mapping[str, Any]:
@@ -72,24 +108,37 @@ _Condition = Callable[[Column[Any], object, str, Places], Any]
 
 
 def _condition(
-    target: Target, filter_: Filter, name: str, places: Places
+    layout: Layout, filter_: Filter, name: str, places: Places
 ) -> ColumnElement[bool]:
     compare = _CONDITIONS[filter_.operator]
-    compared: ColumnElement[bool] = compare(target.column, filter_.value, name, places)
-    if target.via is None:
+    relation, column = _reached(layout, layout.filters[filter_.field])
+    compared: ColumnElement[bool] = compare(column, filter_.value, name, places)
+    if relation is None:
         return compared
-    relation: Any = target.via
     reach: Callable[[Any], ColumnElement[bool]] = (
         relation.any if relation.property.uselist else relation.has
     )
     return reach(compared)
 
 
+def _reached(layout: Layout, target: Target) -> tuple[Any, Any]:
+    """Return the relation and the column that a filter goes through, and to."""
+    relation: Any = target.via
+    scope = None if relation is None else layout.related.get(relation.key)
+    if scope is None:
+        return relation, target.column
+    # Rows that are not there for the caller meet no condition either.
+    there = select(target.column.table).where(Within(scope.condition))
+    rows = there.correlate(None).subquery("__reached")
+    related = aliased(relation.property.mapper.class_, rows)
+    return relation.of_type(related), rows.c[target.column.key]
+
+
 def _compared(compare: Callable[[Any, Any], Any]) -> _Condition:
     def condition(
         column: Column[Any], _value: object, name: str, places: Places
     ) -> Any:
-        return compare(column, places.one(name, _wide(column.type)))
+        return compare(column, places.one(name, compared_as(column.type)))
 
     return condition
 
@@ -107,28 +156,18 @@ def _is_null(column: Column[Any], value: object, _name: str, _places: Places) ->
 
 
 def _in(column: Column[Any], _value: object, name: str, places: Places) -> Any:
-    return places.among(column, name, _wide(column.type))
+    return places.among(column, name, compared_as(column.type))
 
 
 def _not_in(column: Column[Any], _value: object, name: str, places: Places) -> Any:
-    return places.outside(column, name, _wide(column.type))
+    return places.outside(column, name, compared_as(column.type))
 
 
 def _between(column: Column[Any], _value: object, name: str, places: Places) -> Any:
     low, high = (
-        places.one(f"{name}_{end}", _wide(column.type)) for end in ("low", "high")
+        places.one(f"{name}_{end}", compared_as(column.type)) for end in ("low", "high")
     )
     return column.between(low, high)
-
-
-def _wide(type_: TypeEngine[Any]) -> TypeEngine[Any]:
-    """Return a type that holds what the column's does, and more digits.
-
-    Parameters are cast to their type. To NUMERIC(12, 2) that would round 1.005, and so
-    find rows of 1.01.
-    """
-    exact = isinstance(type_, Numeric) and not isinstance(type_, Float)
-    return Numeric() if exact else type_
 
 
 _CONDITIONS: Mapping[str, _Condition] = {

@@ -26,9 +26,10 @@ from sqlalchemy.orm import RelationshipDirection, RelationshipProperty, aliased
 from sqlalchemy.sql.visitors import iterate
 
 from howdah.query import Query
-from howdah.statements.layout import Embed, active, is_readable
+from howdah.statements.forms import in_json
+from howdah.statements.layout import Embed, Layout, active, is_readable
 from howdah.statements.order import order
-from howdah.statements.shown import ROW, in_json, json_list
+from howdah.statements.shown import ROW, exact_names, json_list
 
 __all__ = ("embedded", "joining")
 
@@ -60,12 +61,18 @@ def joining(table: Table, embeds: Iterable[Embed]) -> set[Column[Any]]:
     }
 
 
+def _shown(there: Layout, source: Any) -> Iterable[ColumnElement[Any]]:
+    exact = exact_names(there)
+    for name, column in there.columns.items():
+        yield in_json(source.c[column.key], exact=name in exact).label(name)
+
+
 def _rows(embed: Embed, parent: FromClause) -> Select[Any]:
     """Return the related rows of one row, as they are shown, in their order."""
     there = embed.layout
     source = _source(embed)
     rows = (
-        select(*(in_json(source.c[c.key]).label(n) for n, c in there.columns.items()))
+        select(*_shown(there, source))
         .where(_is_related(embed, parent, source))
         .limit(literal_column(str(embed.limit if embed.many else 1)))
         .correlate(parent)
@@ -91,7 +98,12 @@ def _source(embed: Embed) -> Subquery:
     visible = active(there) if embed.many else is_readable(there)
     columns = (column for column in there.table.columns if column in needed)
     # Nothing of the parent stands in it, which may be a row of the same table.
-    return select(*columns).where(*visible).correlate(None).subquery(_RELATED)
+    return (
+        select(*columns)
+        .where(*there.within, *visible)
+        .correlate(None)
+        .subquery(_RELATED)
+    )
 
 
 _RELATED = "__related"
@@ -109,12 +121,11 @@ def _is_related(
     related = relation.of_type(aliased(relation.property.mapper.class_, source))
     there = related.any() if relation.property.uselist else related.has()
     inner = there.element.element
-    between = [each for each in inner.get_final_froms() if each is not source]
-    if not between:
-        condition: ColumnElement[bool] = inner.whereclause
+    condition: ColumnElement[bool] = inner.whereclause
+    if relation.property.secondary is None:
         return condition
-    # A row that is related twice is one row still, as in a session.
-    linked = exists().select_from(*between).where(inner.whereclause)
+    # A row that is linked twice is one related row still.
+    linked = exists().select_from(*inner.get_final_froms()).where(condition)
     return linked.correlate(parent, source)
 
 

@@ -71,9 +71,10 @@ class Given:
         return self.rows.c[sent_name("")]
 
     def is_key(self) -> ColumnElement[bool]:
-        """Return the condition of the table's row whose key a row gives."""
+        """Return the condition of the row in scope whose key a row gives."""
         pairs = zip(self.layout.keys, key_names(self.layout), strict=True)
-        return and_(*(column == self.rows.c[name] for column, name in pairs))
+        same = (column == self.rows.c[name] for column, name in pairs)
+        return and_(*self.layout.within, *same)
 
 
 def given_rows(
@@ -83,19 +84,20 @@ def given_rows(
     partly: Collection[str] = (),
     keyed: bool = False,
     idle: bool = False,
+    flags: Sequence[str] = (),
 ) -> Given:
     """Return the rows that parameters hold, each parameter an array with a value a row.
 
     They are the `value_name` of each field, the `sent_name` of each that only some rows
     send, with keyed the `key_name` of each column of the key, and with idle (where some
-    rows send nothing) the `sent_name` of no field.
+    rows send nothing) the `sent_name` of no field; flags are more booleans, by name.
     """
     fields = {value_name(name): layout.fields[name].type for name in names}
     if keyed:
         keys = zip(key_names(layout), layout.keys, strict=True)
         fields |= {name: column.type for name, column in keys}
-    flags = [name for name in names if name in partly] + ([""] if idle else [])
-    fields |= {sent_name(name): Boolean() for name in flags}
+    said = [name for name in names if name in partly] + ([""] if idle else [])
+    fields |= dict.fromkeys((*map(sent_name, said), *flags), Boolean())
     return Given(
         layout=layout,
         rows=select(*_unnested(fields)).cte(_GIVEN),

@@ -1,7 +1,9 @@
 """What a resource shows of a table, and how its rows are known. No statement yet."""
 
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date, time
 from typing import Any
 
 from pydantic import BaseModel
@@ -24,6 +26,8 @@ from sqlalchemy.types import Enum, TypeDecorator, TypeEngine
 
 from howdah.errors import Misconfigured
 from howdah.query import Sort
+from howdah.search import FullTextColumn
+from howdah.statements.scope import Held, Scope, Within
 
 __all__ = (
     "MATCH",
@@ -33,14 +37,17 @@ __all__ = (
     "Target",
     "active",
     "array_type",
+    "is_active",
     "is_key",
     "is_match",
     "is_readable",
     "key_name",
     "key_values",
     "tag",
+    "uncut",
 )
 
+_NONE: Mapping[str, Any] = {}
 MATCH = "__match"
 """The name of the parameter for the versions that a change is meant for."""
 
@@ -55,13 +62,24 @@ class Layout:
     fields: Mapping[str, Column[Any]]
     """All columns, by the name of the model's attribute; values are given by it."""
     search: tuple[Column[Any], ...] = ()
+    """The texts that a search looks into, where it is for a part of one."""
+    full_text: FullTextColumn | None = None
+    """What a search looks into, where it is for words."""
     soft_delete: Column[Any] | None = None
     filters: Mapping[str, "Target"] = field(default_factory=dict)
     """What filters reach, by their names."""
+    scope: Scope | None = None
+    """Which rows there are for the caller; none stands for all."""
+    related: Mapping[str, Scope] = field(default_factory=dict)
+    """Which rows there are for the caller where relations of these names lead."""
+    kept: Table | None = None
+    """Where answers are kept for who sends a request again; see `once`."""
     schema: type[BaseModel] | None = None
     """What a row looks like as JSON, for stores whose database does not write it."""
     embeds: Mapping[str, "Embed"] = field(default_factory=dict)
     """The relations whose rows may be embedded, by their names in JSON."""
+    links: Mapping[str, Any] = field(default_factory=dict)
+    """The relations that may be written, as `linking.Link`, by their names."""
 
     @property
     def keys(self) -> tuple[Column[Any], ...]:
@@ -72,6 +90,63 @@ class Layout:
                 f"table {self.table.name!r} has no primary key; a resource needs one"
             )
         return columns
+
+    def limited(
+        self,
+        condition: ColumnElement[bool],
+        related: Mapping[str, ColumnElement[bool]] = _NONE,
+    ) -> "Layout":
+        """Return the layout for the rows that meet a condition as well."""
+        scopes = {
+            name: _both(self.related.get(name), condition, place=name)
+            for name, condition in related.items()
+        }
+        return replace(
+            self,
+            scope=_both(self.scope, condition),
+            related={**self.related, **scopes},
+            embeds={n: _limited(it, scopes) for n, it in self.embeds.items()},
+        )
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """The scopes of the rows, and of those that relations lead to."""
+        own = () if self.scope is None else (self.scope,)
+        return (*own, *self.related.values())
+
+    @property
+    def owner(self) -> str:
+        """What tells one caller from another: what there is for them.
+
+        But for moments: a scope that ends at the present is another at each request.
+        """
+        parts = []
+        for scope in self.scopes:
+            given = scope.values.values()
+            parts.append(str(scope.condition))
+            parts += [repr(value) for value in given if not isinstance(value, _MOMENT)]
+        return json.dumps(parts)
+
+    @property
+    def within(self) -> tuple[ColumnElement[bool], ...]:
+        """What a row has to meet to be touched; belongs into every WHERE."""
+        return () if self.scope is None else (Within(self.scope.condition),)
+
+    @property
+    def held(self) -> tuple[ColumnElement[Any], ...]:
+        """What undoes all where a written row is out of scope; for every RETURNING."""
+        if self.scope is None:
+            return ()
+        return (Held(self.scope.condition, self.table).label(_HELD),)
+
+    @property
+    def stamps(self) -> Mapping[Column[Any], ColumnElement[Any]]:
+        """What new rows have in some columns, whatever is sent for them."""
+        return {} if self.scope is None else self.scope.stamps(self.table)
+
+
+_HELD = "__held"
+_MOMENT = (date, time)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -99,6 +174,20 @@ class Embed:
     sort: tuple[Sort, ...] = ()
 
 
+def _both(
+    outer: Scope | None, condition: ColumnElement[bool], *, place: str = ""
+) -> Scope:
+    both = condition if outer is None else and_(outer.condition, condition)
+    return Scope.of(both, place=place)
+
+
+def _limited(embed: Embed, scopes: Mapping[str, Scope]) -> Embed:
+    scope = scopes.get(embed.relation.key)
+    if scope is None:
+        return embed
+    return replace(embed, layout=replace(embed.layout, scope=scope))
+
+
 class ColumnOfRows(ARRAY[Any]):
     """The values of one column for many rows, as an array parameter."""
 
@@ -109,12 +198,13 @@ class ColumnOfRows(ARRAY[Any]):
 
 
 def is_key(layout: Layout) -> ColumnElement[bool]:
-    """Return the condition of the row whose key is in the `key_values`."""
+    """Return the condition of the row in scope whose key is in the `key_values`."""
     return and_(
+        *layout.within,
         *(
             column == bindparam(key_name(number), type_=column.type)
             for number, column in enumerate(layout.keys)
-        )
+        ),
     )
 
 
@@ -131,9 +221,13 @@ def key_name(number: int) -> str:
 
 def active(layout: Layout) -> Iterable[ColumnElement[bool]]:
     """Yield what leaves deleted rows out."""
-    column = layout.soft_delete
-    if column is not None:
-        yield column if isinstance(column.type, Boolean) else column.is_(None)
+    if layout.soft_delete is not None:
+        yield is_active(layout.soft_delete)
+
+
+def is_active(mark: Column[Any]) -> ColumnElement[bool]:
+    """Return the condition of rows that a column does not mark as deleted."""
+    return mark if isinstance(mark.type, Boolean) else mark.is_(None)
 
 
 def is_readable(layout: Layout) -> Iterable[ColumnElement[bool]]:
@@ -179,6 +273,14 @@ def _element_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
         # text off in silence; as TEXT it meets the column's own length, and fails.
         return Text()
     return plain
+
+
+def uncut(type_: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Return the type that a value is sent as: a list of texts is cut to no length."""
+    plain = _plain(type_)
+    if isinstance(plain, ARRAY) and isinstance(_element_type(plain.item_type), Text):
+        return ARRAY(Text(), dimensions=plain.dimensions)
+    return type_
 
 
 def _plain(type_: TypeEngine[Any]) -> TypeEngine[Any]:

@@ -8,40 +8,65 @@ from sqlalchemy import (
     ClauseElement,
     Column,
     ColumnElement,
+    Insert,
     Select,
     Update,
     delete,
     insert,
+    literal_column,
     null,
     select,
     union_all,
     update,
 )
+from sqlalchemy.dialects import registry
 from sqlalchemy.schema import DefaultClause
 
+from howdah.statements.forms import quoted
 from howdah.statements.given import POSITION, Given, absent, given_rows
 from howdah.statements.layout import Layout, is_readable
-from howdah.statements.shown import ROW, json_list, quoted, shown
-from howdah.statements.writing import marked
+from howdah.statements.shown import ROW, json_list, shown
+from howdah.statements.writing import WRITTEN, marked
 
-__all__ = ("create_many", "default_of", "delete_many", "in_order", "update_many")
+__all__ = (
+    "create_many",
+    "default_of",
+    "delete_many",
+    "in_order",
+    "new_rows",
+    "update_many",
+)
 
-_FOUND, _IDLE, _WRITTEN = "__found", "__idle", "__written"
+_FOUND, _IDLE = "__found", "__idle"
 
 
 def create_many(
     layout: Layout, names: Sequence[str], *, partly: Collection[str] = ()
 ) -> ClauseElement:
     """Insert rows from the arrays of `given_rows`; a JSON list in the order given."""
-    given = given_rows(layout, names, partly=partly)
-    columns = [layout.fields[name] for name in names]
-    values = [
-        given.value_or(name, default_of(column))
-        for name, column in zip(names, columns, strict=True)
-    ]
-    rows = select(*values).select_from(given.rows).order_by(given.position)
+    columns, rows = new_rows(given_rows(layout, names, partly=partly))
     write = insert(layout.table).from_select(columns, rows)
-    return select(json_list(write.returning(*shown(layout)).cte(_WRITTEN)))
+    return select(json_of_new(layout, write))
+
+
+def json_of_new(layout: Layout, write: Insert) -> ColumnElement[str]:
+    """Return the JSON list of the rows that this inserts."""
+    written = write.returning(*shown(layout), *layout.held).cte(WRITTEN)
+    row = select(*(written.c[name] for name in layout.columns)).subquery(ROW)
+    return json_list(row)
+
+
+def new_rows(given: Given) -> tuple[list[Column[Any]], Select[Any]]:
+    """Return the columns of new rows, and what is given for them, in their order."""
+    layout = given.layout
+    columns = {name: layout.fields[name] for name in given.names}
+    values: dict[Any, Any] = {
+        column: given.value_or(name, default_of(column))
+        for name, column in columns.items()
+    }
+    values |= layout.stamps
+    rows = select(*values.values()).select_from(given.rows)
+    return list(values), rows.order_by(given.position)
 
 
 def update_many(
@@ -65,11 +90,12 @@ def update_many(
         if idle:
             # What sends nothing changes nothing, not even the row's version.
             change = change.where(given.sends_something())
-        written = change.returning(*shown(layout), given.position).cte(_WRITTEN)
-        answers.append(select(*written.c))
+        written = change.returning(*shown(layout), given.position, *layout.held).cte(
+            WRITTEN
+        )
+        answers.append(_answer(layout, written))
     if idle:
-        kept = [column for column in found.c if column.name != _IDLE]
-        answers.append(select(*kept).where(found.c[_IDLE]))
+        answers.append(_answer(layout, found).where(found.c[_IDLE]))
     return select(in_order(layout, answers), missing)
 
 
@@ -84,7 +110,8 @@ def delete_many(layout: Layout, *, hard: bool) -> ClauseElement:
     missing = absent(given, found)
     change = delete(layout.table) if hard else marked(layout)
     write = change.where(given.is_key(), missing.is_(None))
-    return select(missing).add_cte(write.returning(given.position).cte(_WRITTEN))
+    held = () if hard else layout.held
+    return select(missing).add_cte(write.returning(given.position, *held).cte(WRITTEN))
 
 
 def default_of(column: Column[Any]) -> ColumnElement[Any]:
@@ -93,7 +120,15 @@ def default_of(column: Column[Any]) -> ColumnElement[Any]:
     if not isinstance(default, DefaultClause):
         return null()
     arg: Any = default.arg
-    return quoted(arg) if isinstance(arg, str) else arg
+    if isinstance(arg, str):
+        return quoted(arg)
+    # A text can be no column of a subquery, and the same text as a column can.
+    # Its own parameters as a part of the text: a plan has none but the request's.
+    text = arg.compile(dialect=_POSTGRESQL, compile_kwargs={"literal_binds": True})
+    return literal_column(f"({text})", column.type)
+
+
+_POSTGRESQL: Any = registry.load("postgresql.asyncpg")()
 
 
 def in_order(layout: Layout, answers: Sequence[Select[Any]]) -> ColumnElement[str]:
@@ -102,6 +137,11 @@ def in_order(layout: Layout, answers: Sequence[Select[Any]]) -> ColumnElement[st
     columns = (rows.c[name] for name in layout.columns)
     ordered = select(*columns).order_by(rows.c[POSITION]).subquery(ROW)
     return select(json_list(ordered)).scalar_subquery()
+
+
+def _answer(layout: Layout, rows: CTE) -> Select[Any]:
+    """Return what is shown of rows, and their positions."""
+    return select(*(rows.c[name] for name in layout.columns), rows.c[POSITION])
 
 
 def _found(

@@ -7,12 +7,35 @@ repository's SELECT, an ORM query) carries its values, and runs on any dialect.
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from sqlalchemy import BindParameter, Column, ColumnElement, all_, any_, bindparam
+from sqlalchemy import (
+    REAL,
+    BindParameter,
+    Column,
+    ColumnElement,
+    Float,
+    Numeric,
+    all_,
+    any_,
+    bindparam,
+)
 from sqlalchemy.types import TypeEngine
 
 from howdah.statements.layout import ColumnOfRows
 
-__all__ = ("NAMED", "Filled", "Named", "Places")
+__all__ = ("NAMED", "Filled", "Named", "Places", "compared_as")
+
+
+def compared_as(type_: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Return the type of a value that is compared with a column of this type.
+
+    Parameters are cast to their type. NUMERIC(12, 2) would round 1.005, and so find
+    rows of 1.01. REAL is named FLOAT there, which is a DOUBLE PRECISION: no row of a
+    REAL that is not a short fraction would be equal to its own value.
+    """
+    if isinstance(type_, REAL):
+        return Float(24)
+    exact = isinstance(type_, Numeric) and not isinstance(type_, Float)
+    return Numeric() if exact else type_
 
 
 class Places(Protocol):

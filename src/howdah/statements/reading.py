@@ -4,14 +4,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
-    BindParameter,
     ClauseElement,
     ColumnElement,
-    Integer,
     Select,
     Subquery,
     Text,
-    bindparam,
+    case,
     cast,
     false,
     func,
@@ -24,11 +22,13 @@ from howdah.paging import KeysetPage, OffsetPage, Page
 from howdah.query import SHOW_ALL, Query, Show
 from howdah.statements.conditions import conditions
 from howdah.statements.embedded import embedded, joining
+from howdah.statements.forms import in_json, in_place, loses
 from howdah.statements.layout import Layout, is_key, is_readable, tag
-from howdah.statements.order import Part, behind, order
-from howdah.statements.shown import ROW, in_json, json, json_of, shown
+from howdah.statements.order import Part, is_ranked, order
+from howdah.statements.shown import ROW, exact_names, json, json_of, shown
+from howdah.statements.slices import number, order_name, sliced, with_order
 
-__all__ = ("count", "get", "list_rows")
+__all__ = ("count", "found", "get", "list_rows")
 
 
 def get(layout: Layout, show: Show = SHOW_ALL) -> ClauseElement:
@@ -52,19 +52,14 @@ def list_rows(layout: Layout, query: Query, page: Page) -> ClauseElement:
     `position_name` of each value of a keyset page's position that is not NULL.
     """
     parts = order(layout, query)
+    plain = _is_plain(layout, query)
+    columns = _columns(layout, query, parts)
+    rows = sliced(layout, query, page, columns, parts).subquery(
+        ROW if plain else _FOUND
+    )
     backward = isinstance(page, KeysetPage) and page.direction == "prev"
-    found = (
-        select(*_columns(layout, query.show, parts))
-        .where(*conditions(layout, query))
-        .order_by(*(part.clause(backward=backward) for part in parts))
-        # One row more tells whether there are more.
-        .limit(_number("limit") + literal_column("1"))
-    )
-    rows = _placed(found, page, parts).subquery(
-        ROW if _is_plain(query.show) else _FOUND
-    )
-    numbered = _numbered(layout, rows, query.show, parts)
-    return _page(numbered, _total(layout, query), backward=backward)
+    numbered = _numbered(layout, rows, query, parts)
+    return _page(numbered, _total(layout, query, page, numbered), backward=backward)
 
 
 def count(layout: Layout, query: Query) -> Select[int]:
@@ -73,47 +68,51 @@ def count(layout: Layout, query: Query) -> Select[int]:
     return counted.where(*conditions(layout, query))
 
 
+def found(layout: Layout, query: Query) -> Select[int]:
+    """Find the rows of a query and show nothing of them; for EXPLAIN to think of."""
+    one: ColumnElement[int] = literal_column("1")
+    return select(one).select_from(layout.table).where(*conditions(layout, query))
+
+
 _FOUND = "__found"
 
 
-def _is_plain(show: Show) -> bool:
-    """Say whether rows are shown as they are, whole and alone: then they are JSON."""
-    return show == SHOW_ALL
+def _is_plain(layout: Layout, query: Query) -> bool:
+    """Say whether rows are shown as they are, whole and alone: then they are JSON.
+
+    And their place is in them: JSON has no NaN, which has one in an order.
+    """
+    lost = any(loses(part.column.type) for part in order(layout, query))
+    return query.show == SHOW_ALL and not is_ranked(layout, query) and not lost
 
 
 def _columns(
-    layout: Layout, show: Show, parts: Sequence[Part]
+    layout: Layout, query: Query, parts: Sequence[Part]
 ) -> Iterable[ColumnElement[Any]]:
     """Return what is read of each row of a page, shown or not."""
-    if _is_plain(show):
+    if _is_plain(layout, query):
         return shown(layout)
+    show = query.show
     fields = layout.columns if show.fields is None else show.fields
     needed = {layout.columns[name] for name in fields}
-    needed |= {part.column for part in parts}
     needed |= joining(layout.table, (layout.embeds[name] for name in show.include))
-    return (column for column in layout.table.columns if column in needed)
-
-
-def _placed(rows: Select[Any], page: Page, parts: Sequence[Part]) -> Select[Any]:
-    if isinstance(page, OffsetPage):
-        return rows.offset(_number("skip"))
-    if page.position is None:
-        return rows
-    backward = page.direction == "prev"
-    return rows.where(behind(parts, page.position, backward=backward))
+    return (
+        *(column for column in layout.table.columns if column in needed),
+        *with_order(parts),
+    )
 
 
 def _numbered(
-    layout: Layout, rows: Subquery, show: Show, parts: Sequence[Part]
+    layout: Layout, rows: Subquery, query: Query, parts: Sequence[Part]
 ) -> Subquery:
     """Return each row's JSON, its position, its number, and how many rows there are."""
     columns: Any = rows.c
-    if _is_plain(show):
+    if _is_plain(layout, query):
         names = {column: name for name, column in layout.columns.items()}
         row, place = json(rows), [columns[names[part.column]] for part in parts]
     else:
-        row = _chosen(layout, rows, show)
-        place = [in_json(columns[part.column.key]) for part in parts]
+        row = _chosen(layout, rows, query.show)
+        place = [in_place(columns[order_name(n)]) for n, _ in enumerate(parts)]
     return select(
         row.label("row"),
         cast(func.json_build_array(*place), Text).label("position"),
@@ -125,8 +124,9 @@ def _numbered(
 def _chosen(layout: Layout, rows: Subquery, show: Show) -> ColumnElement[str]:
     """Return the JSON of what is chosen of these rows, and what is embedded in them."""
     columns: Any = rows.c
+    exact = exact_names(layout)
     chosen = (
-        in_json(columns[column.key]).label(name)
+        in_json(columns[column.key], exact=name in exact).label(name)
         for name, column in layout.columns.items()
         if show.fields is None or name in show.fields
     )
@@ -136,7 +136,7 @@ def _chosen(layout: Layout, rows: Subquery, show: Show) -> ColumnElement[str]:
 def _page(
     numbered: Subquery, total: ColumnElement[Any], *, backward: bool
 ) -> ClauseElement:
-    page, limit = numbered.c, _number("limit")
+    page, limit = numbered.c, number("limit")
     one: ColumnElement[int] = literal_column("1")
     near = func.max(page.position).filter(page.number == one)
     far = func.max(page.position).filter(page.number == func.least(page.found, limit))
@@ -154,11 +154,23 @@ def _page(
     )
 
 
-def _total(layout: Layout, query: Query) -> ColumnElement[Any]:
-    if query.count != "exact":
+def _total(
+    layout: Layout, query: Query, page: Page, numbered: Subquery
+) -> ColumnElement[Any]:
+    if query.count == "exact":
+        return count(layout, query).scalar_subquery()
+    return null() if query.count is None else _end(page, numbered)
+
+
+def _end(page: Page, numbered: Subquery) -> ColumnElement[Any]:
+    """Return the total where a page shows the end of it: what nobody has to estimate.
+
+    NULL where more rows follow, or where it is not known how many stand before.
+    """
+    rows = func.max(numbered.c.found)
+    if isinstance(page, OffsetPage):
+        return case((rows <= number("limit"), rows + number("skip")))
+    if page.position is not None:
         return null()
-    return count(layout, query).scalar_subquery()
-
-
-def _number(name: str) -> BindParameter[int]:
-    return bindparam(name, type_=Integer)
+    some = func.coalesce(rows, literal_column("0"))
+    return case((some <= number("limit"), some))

@@ -34,31 +34,45 @@ from howdah.statements.layout import (
     is_match,
     is_readable,
     tag,
+    uncut,
 )
 from howdah.statements.shown import json_of, shown
 
 __all__ = (
+    "TAG",
+    "WRITTEN",
     "create",
     "hard_delete",
+    "json_of_written",
+    "key_of_written",
     "marked",
+    "placed",
     "restore",
     "soft_delete",
     "update_row",
+    "written_by",
 )
+
+# No column has such a name; one named like a table would stand for it in `f(table)`.
+TAG, WRITTEN = "__tag", "__written"
 
 
 def create(layout: Layout, names: Iterable[str]) -> ClauseElement:
     """Insert a row from the `value_name` of each column: its JSON, tag and key."""
-    write = insert(layout.table).values(_values(layout, names))
-    written = _written(layout, write)
-    return select(_json(layout, written), written.c[_TAG], *_keys_of(layout, written))
+    values: dict[Any, Any] = {**placed(layout, names), **layout.stamps}
+    written = written_by(layout, insert(layout.table).values(values))
+    return select(
+        json_of_written(layout, written),
+        written.c[TAG],
+        *key_of_written(layout, written),
+    )
 
 
 def update_row(
     layout: Layout, names: Iterable[str], *, matched: bool = False
 ) -> ClauseElement:
     """Change a row by its key from the `value_name` of each column; see `_changed`."""
-    change = update(layout.table).values(_values(layout, names))
+    change = update(layout.table).values(placed(layout, names))
     known = (is_key(layout), *is_readable(layout))
     return _changed(layout, change, known, matched=matched)
 
@@ -90,16 +104,13 @@ def marked(layout: Layout) -> Update:
     return update(layout.table).values({column: gone})
 
 
-# No column has such a name; one named like a table would stand for it in `f(table)`.
-_TAG, _WRITTEN = "__tag", "__written"
-
-
-def _values(
+def placed(
     layout: Layout, names: Iterable[str]
 ) -> dict[Column[Any], BindParameter[Any]]:
+    """Return the parameters of a row's values, by the columns that they go into."""
     columns = {name: layout.fields[name] for name in names}
     return {
-        column: bindparam(value_name(name), type_=column.type)
+        column: bindparam(value_name(name), type_=uncut(column.type))
         for name, column in columns.items()
     }
 
@@ -124,28 +135,34 @@ def _changed(
     """
     change = change.where(*known)
     if not matched:
-        written = _written(layout, change)
-        return select(_json(layout, written), written.c[_TAG])
-    written = _written(layout, change.where(is_match()))
+        written = written_by(layout, change)
+        return select(json_of_written(layout, written), written.c[TAG])
+    written = written_by(layout, change.where(is_match()))
     one: ColumnElement[int] = literal_column("1")
     there = select(one).select_from(layout.table).where(*known).exists()
     asked = select(there.label("there")).subquery("__asked")
     # No row at all would have a JSON as well, made of nulls; its tag is none.
-    row = case((written.c[_TAG].is_not(None), _json(layout, written)))
-    return select(row, written.c[_TAG], asked.c.there).select_from(
+    row = case((written.c[TAG].is_not(None), json_of_written(layout, written)))
+    return select(row, written.c[TAG], asked.c.there).select_from(
         asked.outerjoin(written, true())
     )
 
 
-def _written(layout: Layout, write: Insert | Update | Delete) -> CTE:
-    return write.returning(*shown(layout), tag().label(_TAG)).cte(_WRITTEN)
+def written_by(
+    layout: Layout, write: Insert | Update | Delete, *more: ColumnElement[Any]
+) -> CTE:
+    """Return the rows as they have become: what is shown, their tag, and a check."""
+    held = () if isinstance(write, Delete) else layout.held
+    more = (*more, *held)
+    return write.returning(*shown(layout), tag().label(TAG), *more).cte(WRITTEN)
 
 
-def _json(layout: Layout, written: CTE) -> ColumnElement[str]:
+def json_of_written(layout: Layout, written: CTE) -> ColumnElement[str]:
+    """Return the JSON of a row that was written."""
     return json_of((written.c[name] for name in layout.columns), written)
 
 
-def _keys_of(layout: Layout, written: CTE) -> Iterable[ColumnElement[Any]]:
+def key_of_written(layout: Layout, written: CTE) -> Iterable[ColumnElement[Any]]:
     """Yield the new row's key, NULL where the resource does not show it."""
     names = {column: name for name, column in layout.columns.items()}
     for column in layout.keys:

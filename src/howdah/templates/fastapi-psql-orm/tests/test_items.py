@@ -43,6 +43,18 @@ async def test_create_and_read_item(client: AsyncClient) -> None:
     assert created["updated_at"] is None
 
 
+async def test_item_sent_twice_is_created_once(client: AsyncClient) -> None:
+    key = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
+
+    first = await client.post("/items/", json=NOTEBOOK, headers=key)
+    again = await client.post("/items/", json=NOTEBOOK, headers=key)
+
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.json() == first.json()
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert await total(client) == 1
+
+
 async def test_item_pagination(client: AsyncClient) -> None:
     for number in range(15):
         await create(client, name=f"Item {number}", price=(number + 1) * 1000)
@@ -161,6 +173,19 @@ async def test_item_count(client: AsyncClient) -> None:
 
     assert await total(client) == 2
     assert await total(client, "?active_only=false") == 3
+
+
+async def test_item_with_its_category(client: AsyncClient) -> None:
+    category = (await client.post("/categories/", json={"name": "Paper"})).json()
+    await create(client, category_id=category["id"])
+    await create(client, name="Loose")
+
+    response = await client.get("/items/?include=category&fields=name")
+
+    assert response.json() == [
+        {"name": "Notebook", "category": category},
+        {"name": "Loose", "category": None},
+    ]
 
 
 async def test_batch_operations(client: AsyncClient) -> None:

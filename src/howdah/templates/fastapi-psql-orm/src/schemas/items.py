@@ -2,8 +2,17 @@
 
 from datetime import datetime
 
-from howdah.models import Money, OptionalMoney, TimestampFields
+from howdah.models import (
+    Money,
+    OptionalMoney,
+    TimestampFields,
+    idempotency_table,
+)
+from howdah.search import trigram_index
 from sqlmodel import Field, Index, Relationship, SQLModel
+
+# With this table a POST that is sent again with its Idempotency-Key is done once.
+idempotency_table(SQLModel.metadata)
 
 
 class CategoryBase(SQLModel):
@@ -51,6 +60,7 @@ class Item(ItemBase, TimestampFields, table=True):
         Index("ix_items_price_active", "price", "is_active"),
         Index("ix_items_created_at", "created_at"),
         Index("ix_items_name_description", "name", "description"),
+        trigram_index("ix_items_search", "name", "description"),
     )
 
     id: int | None = Field(default=None, primary_key=True)

@@ -15,6 +15,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
     op.create_table(
         "categories",
         sa.Column("id", sa.Integer(), primary_key=True),
@@ -43,8 +44,28 @@ def upgrade() -> None:
     op.create_index("ix_items_created_at", "items", ["created_at"])
     op.create_index("ix_items_price_active", "items", ["price", "is_active"])
     op.create_index("ix_items_name_description", "items", ["name", "description"])
+    op.create_index(
+        "ix_items_search",
+        "items",
+        ["name", "description"],
+        postgresql_using="gin",
+        postgresql_ops={"name": "gin_trgm_ops", "description": "gin_trgm_ops"},
+    )
+    op.create_table(
+        "howdah_idempotency",
+        sa.Column("id", sa.LargeBinary(), primary_key=True),
+        sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("tag", sa.Text()),
+        sa.Column("key", sa.Text()),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+    )
+    op.create_index(
+        "ix_howdah_idempotency_created_at", "howdah_idempotency", ["created_at"]
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("howdah_idempotency")
     op.drop_table("items")
     op.drop_table("categories")

@@ -26,6 +26,8 @@ class Categories(Resource[Category]):
     search = ("name",)
     filters = ("id", "name", "description")
     sort = filters
+    # There are few categories.
+    unindexed = ("description", "search")
 
 
 router = Categories(db).router(prefix="/categories", tags=["categories"])

@@ -1,8 +1,11 @@
 """Endpoints of items: list, search, count, batch and the rest come with the resource."""
 
+from typing import ClassVar
+
 from howdah import Resource
 from howdah.settings import PageLimits
 
+from src.api.routes.categories import Categories
 from src.core.db import db
 from src.schemas.items import Item, ItemCreate, ItemResponse, ItemUpdate
 
@@ -27,6 +30,9 @@ class Items(Resource[Item]):
     soft_delete = "is_active"
     filters = (*PUBLIC, "category__name")
     sort = PUBLIC
+    include: ClassVar = {"category": Categories}
+    # Seldom asked, so not worth an index that every write has to keep.
+    unindexed = ("description", "tax", "updated_at")
     page = PageLimits(default=100, maximum=1000)
 
 

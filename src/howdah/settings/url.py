@@ -1,113 +1,17 @@
-"""What can be set, read once from arguments, the environment or `.env`, then frozen.
-
-Knows the names that deployments use (`DATABASE_URL`, `POSTGRES_SERVER`, ...) and how
-providers misspell a URL. Opens nothing and connects to nothing.
-"""
+"""The URL of the database as people and providers write it, repaired. No socket."""
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Annotated, Any, Self
+from typing import Literal, Self
 from urllib.parse import parse_qsl, quote, unquote, urlencode
-
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from howdah.errors import Misconfigured
 
-__all__ = (
-    "DatabaseURL",
-    "PageLimits",
-    "Pool",
-    "Retry",
-    "Settings",
-    "Timeouts",
-    "session_option",
-)
+__all__ = ("LARGEST_PORT", "DatabaseURL", "Dialect", "session_option")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pool:
-    """How many connections this process may hold, and how they are kept.
-
-    `size + overflow` is one budget: half of it serves resources (the fast lane), the
-    rest serves sessions; those above `size` are closed when they come back.
-    """
-
-    size: int = 10
-    overflow: int = 0
-    timeout: float = 5.0
-    """Seconds to wait for a free connection."""
-    recycle: float = 300.0
-    """Seconds after which a connection is replaced; -1 keeps it."""
-    pre_ping: bool = False
-    """Ask the server before a session uses a connection: three round trips more.
-
-    A connection whose socket was closed is noticed without it, at no cost."""
-
-    def __post_init__(self) -> None:
-        if self.size + self.overflow < _SMALLEST_BUDGET:
-            raise Misconfigured(
-                f"a pool of {self.size} + {self.overflow} connections cannot serve "
-                "sessions and resources at once; set DB_POOL_SIZE to 2 or more"
-            )
-
-    @property
-    def total(self) -> int:
-        """The connections of both lanes together."""
-        return self.size + self.overflow
-
-    @property
-    def fast(self) -> int:
-        """The connections of the fast lane."""
-        return self.total // 2
-
-    @property
-    def sessions(self) -> int:
-        """The connections of the session lane, overflow included."""
-        return self.total - self.fast
-
-
-_SMALLEST_BUDGET = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeouts:
-    """Seconds until the server, or we, give up; 0 means never."""
-
-    connect: float = 5.0
-    statement: float = 30.0
-    lock: float = 10.0
-    idle_in_transaction: float = 60.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
-    """How stubborn to be: `attempts` in all, `delay` seconds after the first."""
-
-    attempts: int = 3
-    delay: float = 1.0
-    factor: float = 2.0
-    longest_delay: float = 10.0
-    jitter: float = 0.1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PageLimits:
-    """How many rows a list gives by default and at most, and how many it may skip."""
-
-    default: int = 100
-    maximum: int = 1000
-    skip: int = 100_000
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.default <= self.maximum:
-            raise Misconfigured(
-                f"a page of {self.default} rows with at most {self.maximum} cannot "
-                "be; keep 1 <= default <= maximum"
-            )
-
+Dialect = Literal["postgresql", "sqlite"]
 
 # What libpq understands in a URL and asyncpg does too:
 # https://www.postgresql.org/docs/18/libpq-connect.html#LIBPQ-PARAMKEYWORDS
@@ -166,13 +70,18 @@ _FOREIGN = frozenset(
         "workaround",
     }
 )
-_SCHEME = re.compile(r"(?:postgres|postgresql)(?:\+[a-z0-9_]+)?\Z")
+_SCHEME = re.compile(r"(?:postgres|postgresql)(?:\+([a-z0-9_]+))?\Z")
+_SQLITE_SCHEME = re.compile(r"sqlite(?:\+[a-z0-9_]+)?\Z")
+# What SQLite understands in a URI: https://www.sqlite.org/uri.html#recognized_query_parameters
+_SQLITE = frozenset({"immutable", "mode", "nolock", "vfs"})
+# What others write into the URL of a file, and what is so or is not so anyway.
+_SQLITE_FOREIGN = frozenset({"cache", "check_same_thread", "timeout", "uri"})
 _SOME_SCHEME = re.compile(r"[a-z][a-z0-9+]{0,19}\Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseURL:
-    """A repaired PostgreSQL URL; its text and repr hide the password."""
+    """A repaired URL of PostgreSQL or SQLite; its text and repr hide the password."""
 
     user: str | None = None
     password: str | None = field(default=None, repr=False)
@@ -181,6 +90,9 @@ class DatabaseURL:
     parameters: Mapping[str, str] = field(default_factory=dict)
     pooled: bool = False
     """True behind a pooler in transaction mode, like that of Neon or Supabase."""
+    dialect: Dialect = "postgresql"
+    driver: Literal["asyncpg", "psycopg"] = "asyncpg"
+    """What sessions speak with PostgreSQL through; the fast lane is asyncpg's."""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -191,13 +103,16 @@ class DatabaseURL:
         and Prisma add. Raises Misconfigured with the password left out.
         """
         scheme, separator, rest = text.strip().partition("://")
-        if not separator or not _SCHEME.match(scheme):
+        if separator and _SQLITE_SCHEME.match(scheme):
+            return cls._parse_file(rest)
+        found = _SCHEME.match(scheme)
+        if not separator or not found:
             # What stands before `://`, or all without it, may be a password.
             shown = separator and _SOME_SCHEME.match(scheme)
             raise Misconfigured(
                 f"the database URL {f'begins with {scheme!r}' if shown else _BARE}; it "
                 "has to begin with postgresql://, like "
-                "postgresql://user:password@host:5432/name"
+                "postgresql://user:password@host:5432/name, or with sqlite:///"
             )
         credentials, address, query = _split(rest)
         netloc, _, path = address.partition("/")
@@ -213,19 +128,52 @@ class DatabaseURL:
             parameters=MappingProxyType(
                 {k: v for k, v in parameters.items() if k not in _FOREIGN}
             ),
+            driver="psycopg" if found[1] == "psycopg" else "asyncpg",
+        )
+
+    @classmethod
+    def _parse_file(cls, rest: str) -> Self:
+        """Read what follows `sqlite://`: three slashes and a path, or nothing."""
+        address, _, query = rest.partition("?")
+        parameters = dict(parse_qsl(query, keep_blank_values=True))
+        if address and not address.startswith("/"):
+            raise Misconfigured(
+                "the URL of an SQLite file has three slashes before a relative path, "
+                "and four before an absolute one: sqlite:///shop.db"
+            )
+        if not parameters.keys() <= _SQLITE | _SQLITE_FOREIGN:
+            raise Misconfigured(
+                "the URL of an SQLite file has a parameter that SQLite does not know; "
+                f"it knows {', '.join(sorted(_SQLITE))}"
+            )
+        path = unquote(address[1:]).removeprefix("file:")
+        return cls(
+            database=None if path in {"", ":memory:"} else path,
+            parameters=MappingProxyType(
+                {k: v for k, v in parameters.items() if k in _SQLITE}
+            ),
+            dialect="sqlite",
         )
 
     def __str__(self) -> str:
         return self._render("***" if self.password else None, self._for_libpq())
 
     def reveal(self) -> str:
-        """Return the whole URL, password included, as libpq reads it."""
+        """Return the whole URL, password included, as libpq reads it; or the file's."""
         return self._render(self.password, self._for_libpq())
 
     def for_asyncpg(self) -> str:
         """Return the URL with only what asyncpg understands."""
         known = {k: v for k, v in self.parameters.items() if k in _BOTH}
         return self._render(self.password, known)
+
+    def for_sqlite(self, memory: str) -> str:
+        """Return the URI of the file; without one, of that name in memory."""
+        # A database in memory is one for all connections only in this file system.
+        place, query = self.database or f"/{memory}", dict(self.parameters)
+        if self.database is None:
+            query = {"vfs": "memdb"}
+        return f"file:{quote(place)}{_query(query)}"
 
     @property
     def session_parameters(self) -> dict[str, str]:
@@ -234,14 +182,7 @@ class DatabaseURL:
 
     def with_database(self, name: str) -> Self:
         """Return the same address with another database."""
-        return type(self)(
-            user=self.user,
-            password=self.password,
-            hosts=self.hosts,
-            database=name,
-            parameters=self.parameters,
-            pooled=self.pooled,
-        )
+        return replace(self, database=name)
 
     def _for_libpq(self) -> dict[str, str]:
         """Return the parameters; those that libpq refuses become options."""
@@ -258,6 +199,8 @@ class DatabaseURL:
         return parameters
 
     def _render(self, password: str | None, parameters: Mapping[str, str]) -> str:
+        if self.dialect == "sqlite":
+            return f"sqlite:///{quote(self.database or '')}{_query(self.parameters)}"
         user = quote(self.user or "", safe="")
         if password is not None:
             user += ":" + quote(password, safe="*")
@@ -271,7 +214,7 @@ class DatabaseURL:
         return (
             f"postgresql://{user + '@' if user else ''}{netloc}"
             f"/{quote(self.database or '', safe='')}"
-            f"{'?' + urlencode(query, quote_via=quote) if query else ''}"
+            f"{_query(query)}"
         )
 
     @property
@@ -281,6 +224,10 @@ class DatabaseURL:
 
 
 _BARE = "has no scheme"
+
+
+def _query(parameters: Mapping[str, str]) -> str:
+    return f"?{urlencode(parameters, quote_via=quote)}" if parameters else ""
 
 
 def session_option(name: str, value: str) -> str:
@@ -343,7 +290,7 @@ def _host(text: str) -> tuple[str, int | None]:
 def _port(text: str) -> int | None:
     if not text:
         return None
-    if not text.isdecimal() or not 0 < int(text) <= _LARGEST_PORT:
+    if not text.isdecimal() or not 0 < int(text) <= LARGEST_PORT:
         raise Misconfigured(
             "the database URL has a port that is no number from 1 to 65535; an `@`, "
             "`:` or `/` in the password may need escaping (%40, %3A, %2F)"
@@ -351,7 +298,7 @@ def _port(text: str) -> int | None:
     return int(text)
 
 
-_LARGEST_PORT = 65535
+LARGEST_PORT = 65535
 
 
 def _netloc(host: str, port: int | None) -> str:
@@ -372,121 +319,3 @@ def _is_pooled(
 
 
 _SUPABASE_POOLER = 6543
-_Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
-
-
-class Settings(BaseSettings):
-    """Everything that the environment may say about the database.
-
-    Names are read as they are written here, in any case (`DB_POOL_SIZE`), first from
-    arguments, then the environment, then `.env`. Subclass it for your own settings.
-    Raises Misconfigured that names the variable and never shows its value.
-    """
-
-    model_config = SettingsConfigDict(
-        env_file=".env",
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
-    )
-
-    database_url: SecretStr | None = None
-    test_database_url: SecretStr | None = None
-    postgres_server: str | None = None
-    postgres_port: Annotated[int, Field(ge=1, le=_LARGEST_PORT)] = 5432
-    postgres_user: str | None = None
-    postgres_password: SecretStr | None = None
-    postgres_db: str | None = None
-
-    db_pool_size: Annotated[int, Field(ge=1, le=10_000)] = 10
-    db_max_overflow: Annotated[int, Field(ge=0, le=10_000)] = 0
-    db_pool_timeout: _Seconds = 5.0
-    db_pool_recycle: Annotated[float, Field(ge=-1, le=86_400)] = 300.0
-    db_pool_pre_ping: bool = False
-    db_connect_timeout: _Seconds = 5.0
-    db_query_timeout: _Seconds = 30.0
-    db_lock_timeout: _Seconds = 10.0
-    db_idle_in_transaction_timeout: _Seconds = 60.0
-    db_retry_attempts: Annotated[int, Field(ge=1, le=1000)] = 3
-    db_retry_delay: _Seconds = 1.0
-    db_echo: bool = False
-    debug: bool = False
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as exc:
-            # `from None`: the cause would show what was set, a password perhaps.
-            raise Misconfigured(_unreadable(exc)) from None
-        except SettingsError as exc:
-            # A list or an object that is no JSON; the text names field and source.
-            raise Misconfigured(f"cannot read the settings: {exc}") from None
-        except UnicodeDecodeError:
-            raise Misconfigured(
-                f"cannot read the settings: {self.model_config.get('env_file')} is no "
-                "UTF-8; save it as UTF-8"
-            ) from None
-
-    @property
-    def url(self) -> DatabaseURL | None:
-        """Where the database is; None means the embedded one."""
-        if self.database_url is not None:
-            return DatabaseURL.parse(self.database_url.get_secret_value())
-        parts = (self.postgres_server, self.postgres_user, self.postgres_db)
-        if not any(parts):
-            return None
-        password = self.postgres_password
-        user = self.postgres_user or "postgres"
-        return DatabaseURL(
-            user=user,
-            password=password.get_secret_value() if password else None,
-            hosts=((self.postgres_server or "localhost", self.postgres_port),),
-            database=self.postgres_db or user,
-        )
-
-    @property
-    def test_url(self) -> DatabaseURL | None:
-        """Where tests may make databases; None means an embedded server."""
-        if self.test_database_url is None:
-            return None
-        return DatabaseURL.parse(self.test_database_url.get_secret_value())
-
-    @property
-    def echo(self) -> bool:
-        """Whether every statement is logged."""
-        return self.db_echo or self.debug
-
-    @property
-    def pool(self) -> Pool:
-        """The connection budget."""
-        return Pool(
-            size=self.db_pool_size,
-            overflow=self.db_max_overflow,
-            timeout=self.db_pool_timeout,
-            recycle=self.db_pool_recycle,
-            pre_ping=self.db_pool_pre_ping,
-        )
-
-    @property
-    def timeouts(self) -> Timeouts:
-        """The limits on every connection."""
-        return Timeouts(
-            connect=self.db_connect_timeout,
-            statement=self.db_query_timeout,
-            lock=self.db_lock_timeout,
-            idle_in_transaction=self.db_idle_in_transaction_timeout,
-        )
-
-    @property
-    def retry(self) -> Retry:
-        """How long to wait for a server that is still starting."""
-        return Retry(attempts=self.db_retry_attempts, delay=self.db_retry_delay)
-
-
-def _unreadable(error: ValidationError) -> str:
-    faults = "; ".join(
-        f"{'.'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
-        for fault in error.errors(include_input=False, include_url=False)
-    )
-    return f"cannot read the settings: {faults}"

@@ -1,0 +1,117 @@
+"""The schemas of a resource, given or derived, and what they may not name.
+
+Secrets are shown nowhere, and what the server fills is written by nobody else.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+from sqlalchemy import Column
+
+from howdah.errors import Misconfigured
+from howdah.models import is_secret
+from howdah.schemas import (
+    create_schema,
+    has_default,
+    is_made,
+    read_schema,
+    update_schema,
+)
+
+__all__ = (
+    "Derived",
+    "created",
+    "refuse_owned",
+    "refuse_secrets",
+    "sent",
+    "shown",
+    "updated",
+)
+
+
+class Derived:
+    """A schema that is derived when it is first read, where a class gives none.
+
+    Not when the class is made: the model's relations may not be known by then.
+    """
+
+    def __init__(self, derive: Callable[[type[Any]], type[BaseModel]]) -> None:
+        self.derive = derive
+
+    def __get__(self, resource: object, owner: type[Any]) -> type[BaseModel]:
+        """Return the schema for the class that lacks it."""
+        if not hasattr(owner, "model"):
+            raise Misconfigured(f"{owner.__name__} has no model; declare it")
+        return self.derive(owner)
+
+
+def created(cls: type[Any]) -> type[BaseModel]:
+    """Derive the schema of new rows for a resource."""
+    return create_schema(cls.model, without=_withheld(cls))
+
+
+def updated(cls: type[Any]) -> type[BaseModel]:
+    """Derive the schema of changes for a resource."""
+    return update_schema(cls.model, without=_withheld(cls))
+
+
+def shown(cls: type[Any]) -> type[BaseModel]:
+    """Derive the schema of rows as a resource shows them."""
+    return read_schema(cls.model)
+
+
+def _withheld(cls: type[Any]) -> frozenset[str]:
+    """Return the fields that people never write: the owner's, a mark of deletion."""
+    mark: str | None = cls.soft_delete
+    moment = mark is not None and not _is_boolean(cls.model, mark)
+    return frozenset((*cls.server_owned, *((mark,) if moment and mark else ())))
+
+
+def _is_boolean(model: type[Any], name: str) -> bool:
+    column = getattr(model, name, None)
+    return column is not None and getattr(column.type, "python_type", None) is bool
+
+
+def refuse_secrets(
+    cls: type[Any], where: str, names: Iterable[str], fields: Mapping[str, Column[Any]]
+) -> None:
+    """Raise Misconfigured where a declaration lets people read what is secret."""
+    secrets = [name for name in names if name in fields and is_secret(fields[name])]
+    if secrets:
+        raise Misconfigured(
+            f"{cls.__name__}: {where} names {', '.join(secrets)}, which is secret and "
+            "can be read, filtered and sorted by nowhere; leave it out"
+        )
+
+
+def refuse_owned(
+    cls: type[Any], schema: type[BaseModel], fields: Mapping[str, Column[Any]]
+) -> None:
+    """Raise Misconfigured where a schema lets people write what the server fills."""
+    withheld = _withheld(cls)
+    owned = [
+        name
+        for name in schema.model_fields
+        if name in withheld or (name in fields and is_made(fields[name]))
+    ]
+    if owned:
+        raise Misconfigured(
+            f"{cls.__name__}: {schema.__name__} names {', '.join(owned)}, which the "
+            "server fills; leave it out of the schema, or, where people give it, take "
+            "the default, onupdate or autoincrement from the column"
+        )
+
+
+def sent(values: BaseModel, fields: Mapping[str, Column[Any]]) -> dict[str, Any]:
+    """Return the values of a new row, without those that its columns will fill.
+
+    A field that was not sent and has no value is not NULL where the column has a
+    default.
+    """
+    given = values.model_fields_set
+    return {
+        name: value
+        for name, value in values.model_dump().items()
+        if value is not None or name in given or not has_default(fields[name])
+    }

@@ -1,0 +1,101 @@
+"""The routes of relations of many to many: their ids listed, set, added, removed."""
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+from fastapi import Body, Request, Response
+from fastapi import Query as QueryParameter
+
+from howdah.errors import FieldError, Invalid
+from howdah.models import python_type
+from howdah.resource.action import Action, key_of, key_parameters, key_path, parameter
+from howdah.resource.rows import Rows
+from howdah.resource.wire import IF_MATCH, Whole, json_answer, read_match
+from howdah.store import Change
+
+__all__ = ("relation_actions",)
+
+_CHANGES: dict[Change, tuple[str, str]] = {
+    "set": ("PUT", "Relate a row to those with these ids, and to no others."),
+    "add": ("POST", "Relate a row to those with these ids as well."),
+    "remove": ("DELETE", "Relate a row to those with these ids no more."),
+}
+
+
+def relation_actions(resource: Rows[Any]) -> Iterable[Action]:
+    """Yield the routes of each relation that is declared."""
+    for name in resource.relations:
+        yield _list_action(resource, name)
+        for change in _CHANGES:
+            yield _change_action(resource, name, change)
+
+
+def _list_action(resource: Rows[Any], relation: str) -> Action:
+    async def list_ids(**given: Any) -> Response:
+        """List the ids of the rows that a row is related to."""
+        return json_answer(await resource.related(key_of(given), relation))
+
+    kind: Any = python_type(resource.links[relation].other.type)
+    return Action(
+        f"list_{relation}",
+        resource,
+        list_ids,
+        *key_parameters(resource),
+        kind="related",
+        path=f"{key_path(resource)}/{relation}",
+        methods=["GET"],
+        response_model=list[kind],
+        statuses=(404,),
+    )
+
+
+def _change_action(resource: Rows[Any], relation: str, change: Change) -> Action:
+    method, summary = _CHANGES[change]
+
+    async def relate(
+        *,
+        ids: Sequence[Any] | None,
+        also: Sequence[Any] | None = None,
+        request: Request,
+        **given: Any,
+    ) -> Response:
+        chosen = _chosen(ids, also)
+        match = read_match(resource, request)
+        key = key_of(given)
+        tag = await resource.relate(key, relation, change, chosen, match=match)
+        return Response(status_code=204, headers={"ETag": f'"{tag}"'})
+
+    relate.__doc__ = summary
+    kind: Any = python_type(resource.links[relation].other.type)
+    plain: Any = Whole if kind is int else kind
+    body = Body(max_length=resource.batch)
+    parameters = [
+        parameter("ids", Annotated[list[kind] | None, body], default=None),
+        *key_parameters(resource),
+    ]
+    if change == "remove":
+        repeated = QueryParameter(alias="id", max_length=resource.batch)
+        annotation: Any = Annotated[list[plain] | None, repeated]
+        parameters.append(parameter("also", annotation, default=None))
+    return Action(
+        f"{change}_{relation}",
+        resource,
+        relate,
+        *parameters,
+        parameter("request", Request),
+        kind="relate",
+        path=f"{key_path(resource)}/{relation}",
+        methods=[method],
+        status_code=204,
+        openapi_extra={"parameters": [IF_MATCH]},
+        statuses=(404, 409, 412, 413, 415, 428),
+    )
+
+
+def _chosen(ids: Sequence[Any] | None, also: Sequence[Any] | None) -> Sequence[Any]:
+    """Return the ids, from one place; raise Invalid without any or with two."""
+    if (ids is None) is (also is None):
+        message = "has to be given, in the body or as a parameter"
+        fault = FieldError(field="id", code=Invalid.code, message=message)
+        raise Invalid(errors=(fault,))
+    return ids if ids is not None else also or ()

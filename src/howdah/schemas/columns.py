@@ -1,0 +1,254 @@
+"""A column as the type of what people send, see and filter by.
+
+The type takes what the column holds and nothing that it would cut, round or refuse:
+lengths, ranges, digits. A column whose values JSON has no words for has no type here.
+"""
+
+import datetime as dt
+import ipaddress
+import re
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    JsonValue,
+    PlainSerializer,
+)
+from pydantic import Field as Constrained
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Enum,
+    Float,
+    Integer,
+    Interval,
+    LargeBinary,
+    Numeric,
+    SmallInteger,
+    String,
+    Time,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import CITEXT, INET, INTERVAL
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from howdah.errors import Misconfigured
+from howdah.models import Base64
+
+__all__ = (
+    "enum_values",
+    "filter_type",
+    "largest",
+    "plain_type",
+    "read_type",
+    "write_type",
+)
+
+_MOST_EXACT_DIGITS = 15
+"""Decimal digits that every reader's double holds without loss."""
+
+
+def write_type(column: Column[Any]) -> Any:
+    """Return the type of the values that people may store in the column."""
+    return _nullable(column, _write(column, column.type))
+
+
+def read_type(column: Column[Any]) -> Any:
+    """Return the type of the column's values as people see them."""
+    return _nullable(column, _read(column, column.type))
+
+
+def filter_type(column: Column[Any]) -> Any:
+    """Return the type of what the column may be compared to."""
+    kind = _write(column, column.type)
+    if isinstance(
+        plain_type(column.type), Date | DateTime | Time | Interval | INTERVAL
+    ):
+        # Else a number would be seconds since 1970, and nobody says so.
+        return Annotated[kind, BeforeValidator(_no_number)]
+    return kind
+
+
+def plain_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
+    """Return the type of the database that a decorated type is stored as."""
+    while isinstance(type_, TypeDecorator) and not isinstance(type_, Interval):
+        type_ = type_.impl_instance
+    return type_
+
+
+def enum_values(type_: Enum) -> dict[str, str | int] | None:
+    """Return what each label of an enum is in JSON; None where Python has to say."""
+    if type_.enum_class is None:
+        return {label: label for label in type_.enums}
+    # The labels are in the order of the members, by name or by what the type calls.
+    members = type_.enum_class.__members__
+    values = {
+        label: member.value
+        for label, member in zip(type_.enums, members.values(), strict=False)
+    }
+    plain = len(values) == len(members) and all(
+        isinstance(value, str | int) and not isinstance(value, bool)
+        for value in values.values()
+    )
+    return values if plain else None
+
+
+def largest(type_: TypeEngine[Any]) -> int | None:
+    """Return the largest number that an integer column holds."""
+    plain = plain_type(type_)
+    if isinstance(plain, SmallInteger):
+        return 2**15 - 1
+    if isinstance(plain, BigInteger):
+        return 2**63 - 1
+    return 2**31 - 1 if isinstance(plain, Integer) else None
+
+
+def _nullable(column: Column[Any], kind: Any) -> Any:
+    return kind | None if column.nullable else kind
+
+
+def _write(column: Column[Any], type_: TypeEngine[Any]) -> Any:
+    plain = plain_type(type_)
+    if isinstance(plain, ARRAY):
+        return _lists(_write(column, plain.item_type), plain.dimensions)
+    if isinstance(plain, Numeric) and not isinstance(plain, Float):
+        return _decimal(plain)
+    if isinstance(plain, Float):
+        return Annotated[float, Constrained(allow_inf_nan=False)]
+    if isinstance(plain, DateTime):
+        return _AwareMoment if plain.timezone else _NaiveMoment
+    if isinstance(plain, Time):
+        return _AwareTime if plain.timezone else _NaiveTime
+    return _alike(column, plain)
+
+
+def _read(column: Column[Any], type_: TypeEngine[Any]) -> Any:
+    plain = plain_type(type_)
+    if isinstance(plain, ARRAY):
+        return _lists(_read(column, plain.item_type), plain.dimensions)
+    if isinstance(plain, Numeric) and not isinstance(plain, Float):
+        return _number(plain)
+    for types, kind in _READ:
+        if isinstance(plain, types) and not isinstance(plain, Enum):
+            return kind
+    return _alike(column, plain)
+
+
+def _alike(column: Column[Any], plain: TypeEngine[Any]) -> Any:
+    """Return a type that is the same on the way in and on the way out."""
+    if isinstance(plain, JSON):
+        return JsonValue if column.nullable else _SomeJson
+    if isinstance(plain, Enum):
+        return plain.enum_class or Literal[tuple(plain.enums)]
+    if isinstance(plain, String):
+        return _text(plain)
+    if isinstance(plain, Integer):
+        limit = largest(plain) or 0
+        return Annotated[int, Constrained(ge=-limit - 1, le=limit)]
+    for types, kind in _ALIKE:
+        if isinstance(plain, types):
+            return kind
+    raise Misconfigured(
+        f"column {column.name!r} of {column.table.name!r} is {plain!r}, for which no "
+        "schema can be derived; give the resource schemas that say what it is in JSON"
+    )
+
+
+def _text(plain: String) -> Any:
+    if plain.length is None:
+        return str
+    return Annotated[str, Constrained(max_length=plain.length)]
+
+
+def _decimal(plain: Numeric[Any]) -> Any:
+    digits = Constrained(max_digits=plain.precision, decimal_places=plain.scale or 0)
+    return Annotated[Decimal, digits] if plain.precision is not None else Decimal
+
+
+def _number(plain: Numeric[Any]) -> Any:
+    """Return a number where a double holds it exactly, and a text where it may not."""
+    if plain.precision is None or plain.precision > _MOST_EXACT_DIGITS:
+        return Decimal
+    return Annotated[
+        Decimal, PlainSerializer(float, return_type=float, when_used="json")
+    ]
+
+
+def _lists(kind: Any, dimensions: int | None) -> Any:
+    for _ in range(dimensions or 1):
+        kind = list[kind | None] if kind is not JsonValue else list[kind]
+    return kind
+
+
+def _to_utc(value: dt.datetime) -> dt.datetime:
+    """Return the moment without its zone: in UTC, as such a column is read."""
+    try:
+        return (
+            value
+            if value.tzinfo is None
+            else value.astimezone(dt.UTC).replace(tzinfo=None)
+        )
+    except OverflowError:
+        raise ValueError("is outside of the years 1 to 9999 in UTC") from None
+
+
+def _in_utc(value: dt.datetime) -> dt.datetime:
+    """Refuse a moment at an end of time that is beyond it in UTC, where drivers go."""
+    try:
+        return value.astimezone(dt.UTC)
+    except OverflowError:
+        raise ValueError("is outside of the years 1 to 9999 in UTC") from None
+
+
+def _no_number(value: object) -> object:
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        raise ValueError("has to be written as ISO 8601 does")
+    return value
+
+
+_MOMENTS = (Date, DateTime, Time, Interval, INTERVAL)
+_NUMBER = re.compile(r"\s*[-+]?[0-9.]+\s*")
+
+
+def _without_zone(value: dt.time) -> dt.time:
+    if value.tzinfo is None:
+        return value
+    # A fixed offset needs no day to be known.
+    day = dt.datetime.combine(dt.date(2000, 1, 2), value)
+    return day.astimezone(dt.UTC).time()
+
+
+def _with_zone(value: dt.time) -> dt.time:
+    return value if value.tzinfo is not None else value.replace(tzinfo=dt.UTC)
+
+
+_AwareMoment = Annotated[dt.datetime, AwareDatetime, AfterValidator(_in_utc)]
+_NaiveMoment = Annotated[dt.datetime, AfterValidator(_to_utc)]
+_NaiveTime = Annotated[dt.time, AfterValidator(_without_zone)]
+_AwareTime = Annotated[dt.time, AfterValidator(_with_zone)]
+_SomeJson = dict[str, JsonValue] | list[JsonValue] | str | bool | int | float
+_READ: tuple[tuple[type[TypeEngine[Any]], type[Any]], ...] = (
+    (Float, float),
+    (DateTime, dt.datetime),
+    (Time, dt.time),
+    (Integer, int),
+    (String, str),
+)
+_ALIKE: tuple[tuple[Any, Any], ...] = (
+    (Boolean, bool),
+    (Date, dt.date),
+    ((Interval, INTERVAL), dt.timedelta),
+    (Uuid, UUID),
+    (LargeBinary, Base64),
+    (CITEXT, str),
+    (INET, ipaddress.IPv4Interface | ipaddress.IPv6Interface),
+)

@@ -1,0 +1,68 @@
+"""A schema as it reads a body: JSON's own kinds of values, and no unknown fields.
+
+Pydantic takes `"1"` and `true` for a number and a number for a moment, which OpenAPI
+does not say. A file of CSV has only texts, so the schema itself stays as it is.
+"""
+
+import datetime as dt
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from howdah.schemas.parts import parts
+
+__all__ = ("strict",)
+
+
+@cache
+def strict(schema: type[BaseModel]) -> type[BaseModel]:
+    """Return the schema so that it takes from JSON what OpenAPI says, and no more.
+
+    A schema that says itself what becomes of unknown fields does as it says.
+    """
+    namespace: dict[str, Any] = {
+        f"_strict_{name}": field_validator(name, mode="before")(staticmethod(check))
+        for name, info in schema.model_fields.items()
+        if (check := _check(info.annotation)) is not None
+    }
+    if "extra" not in schema.model_config:
+        namespace["model_config"] = ConfigDict(extra="forbid")
+    if not namespace:
+        return schema
+    namespace |= {"__module__": schema.__module__, "__doc__": schema.__doc__}
+    return type(schema.__name__, (schema,), namespace)
+
+
+def _check(annotation: Any) -> Callable[[Any], Any] | None:
+    """Return what refuses values that are of another kind in JSON."""
+    found = {_KINDS.get(part) for part in parts(annotation)}
+    # One type of several may take what the other has to refuse.
+    return found.pop() if len(found) == 1 else None
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, str | bool):
+        raise ValueError("has to be a number")  # noqa: TRY004 - Pydantic wants it
+    return value
+
+
+def _boolean(value: Any) -> Any:
+    if value is not None and not isinstance(value, bool):
+        raise ValueError("has to be true or false")
+    return value
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, int | float):
+        raise ValueError("has to be a text")  # noqa: TRY004 - Pydantic wants it
+    return value
+
+
+_KINDS: dict[Any, Callable[[Any], Any]] = {
+    int: _number,
+    float: _number,
+    bool: _boolean,
+    **dict.fromkeys((dt.datetime, dt.date, dt.time, dt.timedelta), _text),
+}
