@@ -2,27 +2,28 @@
 
 import argparse
 import json
+import os
 import platform
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-import psycopg
 
+from benchmarks import alone, loads
 from benchmarks.actions import ACTIONS, ROWS, Action
 from benchmarks.answers import answers, asked_of
 from benchmarks.contender import ADDRESS, CONTENDERS, Contender
-from benchmarks.driving import drive
+from benchmarks.driving import Measured, drive
+from benchmarks.postgres import database, fill, serving
 from benchmarks.report import picture, table
-from benchmarks.tables import FILL, INDEXES, SQL
-from benchmarks.trips import counting
-from howdah.embedded import EmbeddedPostgres
+from benchmarks.trips import Counter, counting
+
+Results = dict[tuple[str, str], list[Measured]]
 
 OUT = Path("build/bench")
 
@@ -33,28 +34,56 @@ def main() -> None:
     contenders = _installed(options.only)
     names = set(options.actions)
     OUT.mkdir(parents=True, exist_ok=True)
-    with _database() as (url, postmaster):
+    with serving(OUT / "postgres") as server:
+        url, postmaster = database(server, "bench"), server.pid or 0
         trips = _compared(contenders, names, url)
-        results = defaultdict(list)
+        results: dict[tuple[str, str], list[Measured]] = defaultdict(list)
         for number in range(options.rounds):
+            _say(f"round {number + 1} of {options.rounds}")
             for contender in contenders:
-                # A database as it was: writes of one must not slow another.
-                _fill(url)
-                with contender.serving(url) as process:
-                    for action in asked_of(contender, names):
-                        _say(f"round {number + 1}: {contender.name}: {action.name}")
-                        ask = partial(
-                            drive,
-                            action,
-                            contender.name,
-                            server=process,
-                            postmaster=postmaster,
-                        )
-                        ask(seconds=action.slow)
-                        measured = ask(seconds=options.seconds * action.slow)
-                        results[action.name, contender.name].append(measured)
+                _ask(contender, names, url, postmaster, options.seconds, results)
+            _ask_alone(names, url, postmaster, options.seconds, results)
+        loads = _loads(url, options) if options.loads else ""
     actions = [action for action in ACTIONS if action.name in names]
-    _write(results, trips, contenders, actions, options.rounds)
+    _write(results, trips, contenders, actions, options.rounds, loads)
+
+
+def _ask(
+    contender: Contender,
+    names: set[str],
+    url: str,
+    postmaster: int,
+    seconds: int,
+    results: Results,
+) -> None:
+    # A database as it was: writes of one must not slow another.
+    fill(url, ROWS)
+    with contender.serving(url) as process:
+        for action in asked_of(contender, names):
+            ask = partial(
+                drive, action, contender.name, server=process, postmaster=postmaster
+            )
+            ask(seconds=action.slow)
+            measured = ask(seconds=seconds * action.slow)
+            results[action.name, contender.name].append(measured)
+
+
+def _ask_alone(
+    names: set[str], url: str, postmaster: int, seconds: int, results: Results
+) -> None:
+    fill(url, ROWS)
+    for action in ACTIONS:
+        if action.name in names:
+            alone.ask(action, url, postmaster=postmaster, seconds=1)
+            found = alone.ask(action, url, postmaster=postmaster, seconds=seconds)
+            if found is not None:
+                results[action.name, alone.NAME].append(found)
+
+
+def _loads(url: str, options: argparse.Namespace) -> str:
+    path = OUT / "rows.csv"
+    loads.write_file(path, ROWS)
+    return loads.table(loads.measure(url, path, rounds=options.rounds), ROWS)
 
 
 def _options() -> argparse.Namespace:
@@ -64,6 +93,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--actions", nargs="+", default=names, choices=names)
     every = [contender.name for contender in CONTENDERS]
+    parser.add_argument("--loads", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--only", nargs="+", default=every, choices=every)
     return parser.parse_args()
 
@@ -76,32 +106,6 @@ def _installed(names: Sequence[str]) -> list[Contender]:
     return [contender for contender in chosen if not contender.missing]
 
 
-@contextmanager
-def _database() -> Iterator[tuple[str, int]]:
-    """Start the embedded server with its durable settings; give URL and process."""
-    with EmbeddedPostgres(OUT / "postgres", port=0) as server:
-        server.drop_database("bench")
-        server.create_database("bench")
-        url = server.url("bench")
-        with psycopg.connect(url, autocommit=True) as connection:
-            for statement in _statements(SQL):
-                connection.execute(statement)
-        _fill(url)
-        yield url, server.pid or 0
-
-
-def _fill(url: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("TRUNCATE items RESTART IDENTITY")
-        connection.execute("DROP INDEX IF EXISTS items_price, items_words")
-        for statement in _statements(FILL.format(rows=ROWS) + INDEXES):
-            connection.execute(statement)
-
-
-def _statements(text: str) -> list[str]:
-    return [statement for statement in text.split(";") if statement.strip()]
-
-
 def _compared(
     contenders: Sequence[Contender], names: set[str], url: str
 ) -> dict[tuple[str, str], float]:
@@ -112,7 +116,7 @@ def _compared(
     with counting(place.hostname or "", place.port or 5432) as counter:
         relayed = url.replace(f":{place.port}/", f":{counter.port}/")
         for contender in contenders:
-            _fill(url)
+            fill(url, ROWS)
             with contender.serving(relayed):
                 actions = asked_of(contender, names)
                 for name, answer in answers(contender, actions).items():
@@ -125,10 +129,10 @@ def _compared(
     return trips
 
 
-def _count(contender: Contender, action: Action, counter) -> float:
+def _count(contender: Contender, action: Action, counter: Counter) -> float:
     """Return the round trips of one request, once every statement is prepared."""
     path = action.example(contender.name)
-    with httpx.Client(base_url=ADDRESS) as client:
+    with httpx.Client(base_url=ADDRESS, headers=action.headers) as client:
         for _ in range(5):
             client.request(action.method, path, json=action.body)
         before = counter.trips
@@ -137,7 +141,14 @@ def _count(contender: Contender, action: Action, counter) -> float:
     return (counter.trips - before) / 4
 
 
-def _write(results, trips, contenders, actions, rounds: int) -> None:
+def _write(
+    results: Results,
+    trips: Mapping[tuple[str, str], float],
+    contenders: Sequence[Contender],
+    actions: Sequence[Action],
+    rounds: int,
+    loaded: str,
+) -> None:
     raw = {
         f"{action}/{name}": [asdict(each) for each in rounds]
         for (action, name), rounds in results.items()
@@ -145,11 +156,13 @@ def _write(results, trips, contenders, actions, rounds: int) -> None:
     (OUT / "rounds.json").write_text(json.dumps(raw, indent=1))
     heading = (
         f"{ROWS:,} rows, 32 connections (4 for batches), one worker each, medians of "
-        f"{rounds} interleaved rounds; Python {platform.python_version()}.\n\n"
+        f"{rounds} interleaved rounds; Python {platform.python_version()}, "
+        f"{os.cpu_count()} cores.\n\n"
     )
-    text = heading + table(results, trips, contenders, actions)
+    titles = {c.name: c.title for c in contenders} | {alone.NAME: alone.TITLE}
+    text = heading + table(results, trips, titles, actions) + loaded
     (OUT / "table.md").write_text(text, encoding="utf-8")
-    (OUT / "speed.svg").write_text(picture(results, contenders, actions))
+    (OUT / "speed.svg").write_text(picture(results, titles, actions))
     print(text)
 
 

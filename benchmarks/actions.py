@@ -29,6 +29,9 @@ class Action:
     """How many times longer than others it is measured."""
     spelled: Mapping[str, str] = field(default_factory=dict)
     """The path at contenders that spell it otherwise."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    only: tuple[str, ...] = ()
+    """The contenders that are asked, where it is not all."""
 
     def path_at(self, contender: str) -> str:
         """Return the path that a contender knows this by."""
@@ -39,11 +42,19 @@ class Action:
         before, hole, after = self.path_at(contender).partition("{n}")
         number = f' .. math.random(1, {ROWS}) .. "{after}"' if hole else ""
         body = "nil" if self.body is None else _quoted(json.dumps(self.body))
-        return _SCRIPT.format(method=self.method, path=f'"{before}"{number}', body=body)
+        headers = {**_JSON, **self.headers} if self.body else self.headers
+        named = ", ".join(f'["{name}"] = "{value}"' for name, value in headers.items())
+        path = f'"{before}"{number}'
+        return _SCRIPT.format(
+            method=self.method, path=path, body=body, headers=f"{{ {named} }}"
+        )
 
     def example(self, contender: str) -> str:
         """Return a path with a number in it, to compare answers by."""
         return self.path_at(contender).replace("{n}", "4711")
+
+
+_JSON = {"Content-Type": "application/json"}
 
 
 def _quoted(text: str) -> str:
@@ -52,7 +63,7 @@ def _quoted(text: str) -> str:
 
 _SCRIPT = """
 local body = {body}
-local headers = {{ ["Content-Type"] = body and "application/json" or nil }}
+local headers = {headers}
 local seed = 0
 function setup(thread) seed = seed + 1; thread:set("seed", seed) end
 function init() math.randomseed(seed) end
@@ -71,6 +82,9 @@ end
 
 _SORTED = "/items/?price_min=500&sort=price&limit=100"
 _DEEP = f"/items/?skip={ROWS - 100}&limit=100"
+
+_USER = {"Authorization": "Bearer 1"}
+_WITH_USERS = ("tutorial", "howdah")
 
 ACTIONS = (
     Action(name="get", path="/items/{n}"),
@@ -91,6 +105,13 @@ ACTIONS = (
         },
     ),
     Action(name="count", path="/items/count"),
+    Action(name="get, with a user", path="/mine/{n}", headers=_USER, only=_WITH_USERS),
+    Action(
+        name="list, with a user",
+        path="/mine/?limit=100",
+        headers=_USER,
+        only=_WITH_USERS,
+    ),
     Action(name="update", path="/items/{n}", method="PUT", body={"price": 2.5}),
     Action(name="create", path="/items/", method="POST", body=_ROW),
     Action(

@@ -20,7 +20,9 @@ def asked_of(contender: Contender, names: set[str]) -> list[Action]:
     return [
         _with_cursor(action) if action.path_at(contender.name) == "cursor" else action
         for action in ACTIONS
-        if action.name in names and action.name not in contender.lacks
+        if action.name in names
+        and action.name not in contender.lacks
+        and (not action.only or contender.name in action.only)
     ]
 
 
@@ -32,7 +34,9 @@ def answers(contender: Contender, actions: list[Action]) -> dict[str, Any]:
 
 def _answer(client: httpx.Client, contender: Contender, action: Action) -> Any:
     path = action.example(contender.name)
-    response = client.request(action.method, path, json=action.body)
+    response = client.request(
+        action.method, path, json=action.body, headers=action.headers
+    )
     if not response.is_success:
         raise SystemExit(f"{contender.name}: {action.name}: {response.text[:500]}")
     body = response.json()

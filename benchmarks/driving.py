@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.actions import Action
 from benchmarks.contender import ADDRESS
 
-__all__ = ("Measured", "drive", "postgres_processes")
+__all__ = ("Measured", "drive", "postgres_processes", "used")
 
 _TICK = os.sysconf("SC_CLK_TCK")
 
@@ -32,9 +32,9 @@ def drive(
     action: Action, contender: str, *, server: int, postmaster: int, seconds: int
 ) -> Measured:
     """Ask for some seconds; count the processor time of server and database."""
-    before = _used({server}), _used(postgres_processes(postmaster))
+    before = used({server}), used(postgres_processes(postmaster))
     result = _wrk(action, contender, seconds)
-    after = _used({server}), _used(postgres_processes(postmaster))
+    after = used({server}), used(postgres_processes(postmaster))
     requests = max(1, result["requests"])
     return Measured(
         rate=result["requests"] / result["seconds"],
@@ -70,7 +70,7 @@ def _wrk(action: Action, contender: str, seconds: int) -> dict[str, float]:
     return result
 
 
-def _used(processes: set[int]) -> float:
+def used(processes: set[int]) -> float:
     """Return the seconds that these processes and their dead children have used."""
     return sum(_seconds(process) for process in processes)
 

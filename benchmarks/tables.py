@@ -5,10 +5,21 @@ from decimal import Decimal
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import DateTime, Numeric, String, func, true
+from sqlalchemy import DateTime, Numeric, String, func, text, true
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-__all__ = ("SQL", "Base", "Item", "ItemCreate", "ItemRead", "ItemUpdate")
+__all__ = (
+    "EXTENSIONS",
+    "FILL",
+    "INDEXES",
+    "SQL",
+    "Base",
+    "Item",
+    "ItemCreate",
+    "ItemRead",
+    "ItemUpdate",
+    "plain",
+)
 
 SQL = """
 CREATE TABLE items (
@@ -18,11 +29,12 @@ CREATE TABLE items (
     price numeric(12, 2) NOT NULL,
     tax numeric(12, 2),
     is_active boolean NOT NULL DEFAULT true,
+    owner_id integer NOT NULL DEFAULT 1,
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz
 );
-CREATE EXTENSION IF NOT EXISTS pg_trgm;
 """
+EXTENSIONS = "CREATE EXTENSION IF NOT EXISTS pg_trgm;"
 INDEXES = """
 CREATE INDEX items_price ON items (price, id);
 CREATE INDEX items_words ON items USING gin (
@@ -54,6 +66,7 @@ class Item(Base):
     price: Mapped[Decimal] = mapped_column(Numeric(12, 2))
     tax: Mapped[Decimal | None] = mapped_column(Numeric(12, 2))
     is_active: Mapped[bool] = mapped_column(server_default=true(), default=True)
+    owner_id: Mapped[int] = mapped_column(server_default=text("1"))
     created_at: Mapped[datetime] = mapped_column(
         DateTime(timezone=True), server_default=func.now()
     )

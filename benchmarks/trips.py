@@ -36,7 +36,7 @@ def counting(host: str, port: int) -> Iterator[Counter]:
         counter.port = server.sockets[0].getsockname()[1]
         ready.set()
 
-    loop.create_task(serve())  # noqa: RUF006 - the loop ends with the block
+    loop.create_task(serve())
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     ready.wait()

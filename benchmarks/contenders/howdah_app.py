@@ -1,8 +1,9 @@
 """Howdah: a resource, as its quickstart writes one."""
 
 import os
+from typing import Annotated, Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, Header
 
 from benchmarks.tables import Item, ItemCreate, ItemRead, ItemUpdate
 from howdah import Database, PageLimits, Resource, Settings, connect
@@ -19,7 +20,20 @@ class Items(Resource[Item]):
     page = PageLimits(default=100, maximum=1000)
 
 
+async def current_user(authorization: Annotated[str, Header()]) -> int:
+    """Stand for a token that is checked: who is it?"""
+    return int(authorization.removeprefix("Bearer "))
+
+
+class Mine(Items):
+    """The items of who calls."""
+
+    def scope(self, user: Annotated[int, Depends(current_user)]) -> Any:
+        return Item.owner_id == user
+
+
 db = Database(Settings(database_url=os.environ["DATABASE_URL"]))
 app = FastAPI()
 connect(app, db)
 app.include_router(Items(db).router(prefix="/items", tags=["items"]))
+app.include_router(Mine(db).router(prefix="/mine", tags=["mine"]))

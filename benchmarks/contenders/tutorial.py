@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, HTTPException, Query
+from fastapi import Depends, FastAPI, Header, HTTPException, Query
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
@@ -93,6 +93,35 @@ async def update_item(item_id: int, values: ItemUpdate, session: Session) -> Any
     statement = update(Item).where(Item.id == item_id).values(**changes).returning(Item)
     item = (await session.execute(statement)).scalar_one_or_none()
     await session.commit()
+    if item is None:
+        raise HTTPException(404, f"Item ID {item_id} not found")
+    return item
+
+
+async def current_user(authorization: Annotated[str, Header()]) -> int:
+    """Stand for a token that is checked: who is it?"""
+    return int(authorization.removeprefix("Bearer "))
+
+
+CurrentUser = Annotated[int, Depends(current_user)]
+
+
+@app.get("/mine/", response_model=list[ItemRead])
+async def list_mine(
+    session: Session,
+    user: CurrentUser,
+    skip: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Any:
+    mine = select(Item).where(Item.is_active, Item.owner_id == user)
+    statement = mine.order_by(Item.id).offset(skip).limit(limit)
+    return (await session.execute(statement)).scalars().all()
+
+
+@app.get("/mine/{item_id}", response_model=ItemRead)
+async def get_mine(item_id: int, session: Session, user: CurrentUser) -> Any:
+    statement = select(Item).where(Item.id == item_id, Item.owner_id == user)
+    item = (await session.execute(statement)).scalar_one_or_none()
     if item is None:
         raise HTTPException(404, f"Item ID {item_id} not found")
     return item
