@@ -5,9 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := build/todo-postgres-api
 EXAMPLES ?= 2000
+ROUNDS ?= 5
 
 .DEFAULT_GOAL := test
-.PHONY: help install demo test lint types tests fuzz format requirements clean
+.PHONY: help install demo test lint types tests fuzz bench growth format requirements \
+	clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -36,6 +38,12 @@ tests: install ## all tests, on a PostgreSQL that comes along
 fuzz: install ## ask all stores EXAMPLES (2000) random questions, new ones each time
 	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/pytest tests/contract/test_same_answers.py
 
+bench: $(VENV)/benched ## all contenders side by side: build/bench/table.md, speed.svg
+	$(BIN)/python -m benchmarks --rounds $(ROUNDS)
+
+growth: $(VENV)/benched ## what costs become as rows, pages, requests and files grow
+	$(BIN)/python -m benchmarks.growth --rounds $(ROUNDS)
+
 format: install ## put the code into form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -44,11 +52,20 @@ requirements: install ## pin anew what requirements/*.txt pin, with hashes
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 		--no-header --no-annotate --upgrade pyproject.toml --all-extras --group dev \
 		-o requirements/dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --upgrade pyproject.toml --all-extras --group dev \
+		--group bench --constraint requirements/dev.txt -o requirements/bench.txt
 	echo "uv" | $(BIN)/uv pip compile -q --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate --upgrade - -o requirements/uv.txt
 
 clean: ## remove what was made here, .venv included
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/benched: $(VENV)/installed requirements/bench.txt
+	@command -v wrk >/dev/null || { echo "no wrk: apt-get install wrk"; exit 1; }
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python \
+		--require-hashes -r requirements/bench.txt
+	@touch $@
 
 # Debian ships Python without pip unless python3-venv is there too: where a venv comes
 # without one, the pip of the system fills it.

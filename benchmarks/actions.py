@@ -30,6 +30,7 @@ class Action:
     spelled: Mapping[str, str] = field(default_factory=dict)
     """The path at contenders that spell it otherwise."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    rows: int = ROWS
     only: tuple[str, ...] = ()
     """The contenders that are asked, where it is not all."""
 
@@ -40,7 +41,7 @@ class Action:
     def script(self, contender: str) -> str:
         """Return the Lua script with which wrk asks."""
         before, hole, after = self.path_at(contender).partition("{n}")
-        number = f' .. math.random(1, {ROWS}) .. "{after}"' if hole else ""
+        number = f' .. math.random(1, {self.rows}) .. "{after}"' if hole else ""
         body = "nil" if self.body is None else _quoted(json.dumps(self.body))
         headers = {**_JSON, **self.headers} if self.body else self.headers
         named = ", ".join(f'["{name}"] = "{value}"' for name, value in headers.items())

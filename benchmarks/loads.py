@@ -16,7 +16,7 @@ from benchmarks.tables import Item, ItemCreate
 from howdah import Database, Settings
 from howdah.load import Source, Target, load
 
-__all__ = ("measure", "table", "write_file")
+__all__ = ("by_howdah", "measure", "table", "write_file")
 
 _FIELDS = ("name", "description", "price", "tax")
 Seconds = Mapping[str, list[float]]
@@ -87,7 +87,7 @@ def _converted(row: dict[str, str]) -> dict[str, object]:
     return {**row, "price": Decimal(row["price"]), "tax": tax}
 
 
-async def _by_howdah(url: str, path: Path) -> None:
+async def by_howdah(url: str, path: Path) -> None:
     """Validate every row by the schema, and load them all or none."""
     async with Database(Settings(database_url=url)) as db:
         target = Target(model=Item, schema=ItemCreate)
@@ -106,7 +106,7 @@ async def _by_copy(url: str, path: Path) -> None:
 _ORM, _COPY = "ORM, add_all", "COPY of the file"
 _WAYS: Mapping[str, Callable[[str, Path], Awaitable[None]]] = {
     _ORM: _by_orm,
-    "howdah load": _by_howdah,
+    "howdah load": by_howdah,
     _COPY: _by_copy,
 }
 
