@@ -6,8 +6,9 @@ JSON, and strictly of its type: no number is written as a string there.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Protocol, get_args
 
 from pydantic import TypeAdapter
@@ -93,7 +94,7 @@ class FilterParameter:
         return self._schema(self.longest_json)
 
     def _schema(self, longest: int) -> dict[str, Any]:
-        schema = self._one.json_schema()
+        schema = deepcopy(self._kind.schema)
         if self._takes_many:
             schema = {"type": "array", "items": schema, "maxItems": longest}
         if self.operator == "between":
@@ -104,13 +105,45 @@ class FilterParameter:
     def _takes_many(self) -> bool:
         return self.operator in _LISTS
 
-    @cached_property
+    @property
     def _one(self) -> TypeAdapter[Any]:
-        return TypeAdapter(self.kind)
+        return self._kind.one
+
+    @property
+    def _many(self) -> TypeAdapter[Any]:
+        return self._kind.many
 
     @cached_property
-    def _many(self) -> TypeAdapter[Any]:
-        return TypeAdapter(list[self.kind])  # type: ignore[name-defined] # a value
+    def _kind(self) -> "_Kind":
+        try:
+            return _kind(self.kind)
+        except TypeError:
+            # A limit that has no hash; nobody shares it.
+            return _Kind(self.kind)
+
+
+class _Kind:
+    """A type of values: how they are read, and what OpenAPI says of them."""
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+
+    @cached_property
+    def one(self) -> TypeAdapter[Any]:
+        return TypeAdapter(self._kind)
+
+    @cached_property
+    def many(self) -> TypeAdapter[Any]:
+        return TypeAdapter(list[self._kind])  # type: ignore[name-defined] # a value
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        return self.one.json_schema()
+
+
+# A project of fifty models has thousands of parameters and a dozen types of them:
+# without this, most of its start-up were reading types and describing them.
+_kind = lru_cache(maxsize=1024)(_Kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,14 +278,14 @@ def filter_parameters(
 def active_only() -> Choice:
     """Return the parameter that shows deleted rows as well."""
     schema = {"type": "boolean", "default": True}
-    return Choice("active_only", TypeAdapter(bool), schema, "Leave deleted rows out")
+    return Choice("active_only", _kind(bool).one, schema, "Leave deleted rows out")
 
 
 def count() -> Choice:
     """Return the parameter that asks for a total."""
     schema = {"type": "string", "enum": list(get_args(Count))}
     text = "Tell the total in X-Total-Count: counted, or as the planner estimates it"
-    return Choice("count", TypeAdapter(Count), schema, text)
+    return Choice("count", _kind(Count).one, schema, text)
 
 
 def only(texts: Sequence[str]) -> str:
