@@ -10,6 +10,7 @@ import typer
 
 from howdah.cli.dev import dev
 from howdah.cli.load import load
+from howdah.cli.serve import serve
 from howdah.cli.startdemo import startdemo
 
 __all__ = ("app",)
@@ -44,5 +45,5 @@ def howdah(
     """PostgreSQL tables behind FastAPI: begin a project, serve it, fill it."""
 
 
-for _command in (startdemo, dev, load):
+for _command in (startdemo, dev, serve, load):
     app.command()(_command)

@@ -3,11 +3,9 @@
 Knows no command.
 """
 
-import importlib
 import os
 import signal
 import socket
-import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 import typer
 
 from howdah.errors import Misconfigured
+from howdah.serving import find_app
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -34,19 +33,8 @@ def app_name() -> str:
 
 
 def load_app() -> "FastAPI":
-    """Import the project's app from this folder, as uvicorn does."""
-    module, _, attribute = app_name().partition(":")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        return cast("FastAPI", getattr(importlib.import_module(module), attribute))
-    except (ModuleNotFoundError, AttributeError) as exc:
-        ours = isinstance(exc, AttributeError) or module.startswith(exc.name or ".")
-        if not ours:
-            raise
-        raise Misconfigured(
-            f"there is no app {app_name()} in {Path.cwd()}; go to the project's "
-            'folder, or name it: [tool.howdah] app = "module:name" in pyproject.toml'
-        ) from exc
+    """Import the project's app from this folder."""
+    return cast("FastAPI", find_app(app_name()))
 
 
 @contextmanager
