@@ -156,7 +156,6 @@ async def test_it_answers_and_ends_when_what_is_under_way_is_done(
     project, database_url, by, how
 ):
     pytest.importorskip(by)
-    forwarded = {"X-Forwarded-For": "203.0.113.7"}
 
     with serving(project, "--server", by, DATABASE_URL=database_url) as (
         process,
