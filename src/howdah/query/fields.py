@@ -102,4 +102,7 @@ _WHOLE = re.compile(r"-?[0-9]+\Z", re.ASCII)
 def _whole(value: object) -> object:
     if isinstance(value, str) and not _WHOLE.match(value):
         raise ValueError("has to be a whole number, digits only")
+    # In JSON 1.0 is as whole as 1, and some writers know no other form.
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     return value

@@ -130,6 +130,9 @@ def _page_of(
 
 
 def _plain(value: Any, kind: type[str | int]) -> str:
+    # In JSON 2.0 is as whole as 2.
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     # A truth value is an integer in Python, and none in JSON.
     if not isinstance(value, kind) or isinstance(value, bool):
         raise ValueError(f"has to be a {'text' if kind is str else 'whole number'}")  # noqa: TRY004 - the client's fault
