@@ -257,6 +257,23 @@ async def test_405_names_every_method_of_the_path(client):
     assert response.headers["allow"] == "GET, HEAD, POST"
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/items/count", "GET, HEAD"),
+        ("PUT", "/items/count/", "GET, HEAD"),
+        ("DELETE", "/items/search", "GET, HEAD, POST"),
+        ("GET", "/items/batch", "DELETE, PATCH, POST"),
+        ("OPTIONS", "/items/1", "DELETE, GET, HEAD, PATCH, PUT"),
+    ],
+)
+async def test_a_fixed_path_is_no_key_in_any_method(client, method, path, allowed):
+    response = await client.request(method, path)
+
+    assert_problem(response, 405, "method_not_allowed")
+    assert response.headers["allow"] == allowed
+
+
 async def test_openapi_documents_schemas_and_problems(client):
     paths = (await client.get("/openapi.json")).json()["paths"]
 

@@ -32,16 +32,15 @@ from howdah.resource.actions import actions
 from howdah.resource.advice import advise
 from howdah.resource.declaration import Embed, read_layout
 from howdah.resource.hooks import Change
-from howdah.resource.placing import give_way
+from howdah.resource.placing import PlacedRoute, give_way
 from howdah.resource.rows import Rows
-from howdah.route import StrictRoute
 
 __all__ = ("Change", "Embed", "Resource", "ResourceRoute")
 
 M = TypeVar("M")
 
 
-class ResourceRoute(StrictRoute):
+class ResourceRoute(PlacedRoute):
     """A route of a resource."""
 
     resource: ClassVar["Resource[Any]"]
