@@ -40,11 +40,29 @@ class Labels(Resource[Label]):
 
 
 class Wholes(Kinds):
-    """Kinds with what they lack."""
+    """Kinds with relations; their many filters are asked in parts, below."""
 
-    filters = (*Kinds.filters, "labels__word")
+    filters = ("id", "labels__word")
+    search = ()
     relations = ("labels",)
     include: ClassVar = {"labels": Labels}
+
+
+class Numbers(Kinds):
+    filters = ("big", "price", "loose", "double", "flag", "level")
+    sort = filters
+    search = ()
+    only = ("list", "query")
+
+
+class Texts(Numbers):
+    filters = ("word", "ref", "blob", "colour", "address", "extra", "tags")
+    sort = filters[:5]
+
+
+class Moments(Numbers):
+    filters = ("day", "hour", "moment", "local", "span")
+    sort = filters
 
 
 class Places(Resource[Place]):
@@ -64,9 +82,9 @@ class Seats(Resource[Seat]):
 def make_app(db: Database) -> FastAPI:
     app = FastAPI()
     connect(app, db)
-    for resource in (Wholes(db), Labels(db), Places(db), Seats(db)):
-        place = resource.plural
-        app.include_router(resource.router(prefix=f"/{place}", tags=[place]))
+    for cls in (Wholes, Labels, Places, Seats, Numbers, Texts, Moments):
+        place = cls.__name__.lower()
+        app.include_router(cls(db).router(prefix=f"/{place}", tags=[place]))
     return app
 
 

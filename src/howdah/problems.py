@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from howdah.document import make_bounds_whole
 from howdah.drivers import FOREIGN, translate
 from howdah.errors import FieldError, HowdahError, Invalid
 
@@ -50,6 +51,7 @@ def install(app: FastAPI) -> None:
 def _documented(document: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Return the app's OpenAPI, in which a 422 is the problem that is answered."""
     described = document()
+    make_bounds_whole(described)
     schemas: dict[str, Any] = described.get("components", {}).get("schemas", {})
     if "HTTPValidationError" not in schemas:
         return described

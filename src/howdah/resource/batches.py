@@ -63,7 +63,8 @@ def delete_many_action(resource: Rows[Any]) -> Action:
         return Response(status_code=204)
 
     key: Any = _key_type(resource)
-    unique = {"uniqueItems": True}
+    # Objects that are not alike may name the same row yet.
+    unique = {"uniqueItems": True} if len(resource.keys) == 1 else None
     bounds = Body(min_length=1, max_length=resource.batch, json_schema_extra=unique)
     hard = QueryParameter(description="Remove the rows instead of marking them")
     return Action(

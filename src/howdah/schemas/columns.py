@@ -259,9 +259,10 @@ def _address(value: object) -> object:
     if "%" in value:
         raise ValueError("has a zone, which PostgreSQL does not keep")
     try:
-        return ipaddress.ip_interface(value)
+        ipaddress.ip_interface(value)
     except ValueError:
         raise ValueError("has to be an IP address, as 10.0.0.1 or ::1/64") from None
+    return value
 
 
 # https://spec.openapis.org/registry/format: a moment on the wall, without an offset.
