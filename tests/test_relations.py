@@ -157,6 +157,17 @@ async def test_related_ids_are_set_added_and_removed(client):
     assert await ids(client, 2) == []
 
 
+@pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
+@pytest.mark.parametrize("given", [[True], ["1"], [1.0], {"id": 1}, 1, [[1]], [None]])
+async def test_an_id_is_of_its_own_type(client, method, given):
+    await client.put("/posts/1/tags", json=[1, 2])
+
+    refused = await client.request(method, "/posts/1/tags", json=given)
+
+    assert_problem(refused, 422, "invalid")
+    assert await ids(client) == [1, 2]
+
+
 async def test_ids_may_be_removed_by_parameters(client):
     await client.put("/posts/1/tags", json=[1, 2, 3])
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import Body, Request, Response
 from fastapi import Query as QueryParameter
+from pydantic import Strict
 
 from howdah.errors import FieldError, Invalid
 from howdah.models import python_type
@@ -68,9 +69,11 @@ def _change_action(resource: Rows[Any], relation: str, change: Change) -> Action
     relate.__doc__ = summary
     kind: Any = python_type(resource.links[relation].other.type)
     plain: Any = Whole if kind is int else kind
+    # Pydantic would take `true` for 1.
+    exact: Any = Annotated[int, Strict()] if kind is int else kind
     body = Body(max_length=resource.batch)
     parameters = [
-        parameter("ids", Annotated[list[kind] | None, body], default=None),
+        parameter("ids", Annotated[list[exact] | None, body], default=None),
         *key_parameters(resource),
     ]
     if change == "remove":
