@@ -110,21 +110,26 @@ class Included(Posts):
     include = {"tags": OwnTags}  # noqa: RUF012 - as people write it
 
 
-@pytest.fixture(params=["fast", "memory"])
+@pytest.fixture(params=["fast", "orm", "memory"])
 async def client(request, db):
     """A client of two posts and tags 1 to 5."""
     async with db.engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
-    database = db if request.param == "fast" else MemoryDatabase()
+    database = MemoryDatabase() if request.param == "memory" else db
     app = FastAPI()
     problems.install(app)
-    app.include_router(Posts(database).router(prefix="/posts"))
-    app.include_router(Owned(database).router(prefix="/owned"))
-    app.include_router(Shown(database).router(prefix="/shown"))
-    app.include_router(Labelled(database).router(prefix="/labelled"))
-    app.include_router(Included(database).router(prefix="/included"))
-    app.include_router(Tags(database).router(prefix="/tags"))
-    app.include_router(OwnTags(database).router(prefix="/own-tags"))
+
+    def served(resource):
+        members = {"orm": True} if request.param == "orm" else {}
+        return type(resource.__name__, (resource,), members)(database)
+
+    app.include_router(served(Posts).router(prefix="/posts"))
+    app.include_router(served(Owned).router(prefix="/owned"))
+    app.include_router(served(Shown).router(prefix="/shown"))
+    app.include_router(served(Labelled).router(prefix="/labelled"))
+    app.include_router(served(Included).router(prefix="/included"))
+    app.include_router(served(Tags).router(prefix="/tags"))
+    app.include_router(served(OwnTags).router(prefix="/own-tags"))
     async with client_of(app) as client:
         for title in "ab":
             await client.post("/posts/", json={"title": title})

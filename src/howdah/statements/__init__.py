@@ -36,15 +36,25 @@ from howdah.statements.layout import (
     key_name,
     key_values,
 )
-from howdah.statements.linking import IDS, Change, Link, relate, related
+from howdah.statements.linking import (
+    IDS,
+    Change,
+    Link,
+    is_visible,
+    reachable,
+    relate,
+    related,
+)
 from howdah.statements.many import create_many, delete_many, update_many
 from howdah.statements.once import (
     FINGERPRINT,
     ONCE,
     TURN,
+    answer_place,
     create_many_once,
     create_once,
     kept_answer,
+    turn_number,
 )
 from howdah.statements.order import Part, order, order_columns, position_name
 from howdah.statements.reading import count, found, get, list_rows
@@ -78,6 +88,7 @@ __all__ = (
     "Part",
     "Scope",
     "Target",
+    "answer_place",
     "array_type",
     "change_name",
     "count",
@@ -94,6 +105,7 @@ __all__ = (
     "given_rows",
     "guard",
     "hard_delete",
+    "is_visible",
     "kept_answer",
     "key_name",
     "key_values",
@@ -101,12 +113,14 @@ __all__ = (
     "order",
     "order_columns",
     "position_name",
+    "reachable",
     "relate",
     "related",
     "restore",
     "sent_name",
     "soft_delete",
     "touch_name",
+    "turn_number",
     "update_many",
     "update_row",
     "upsert",
