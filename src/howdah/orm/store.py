@@ -259,8 +259,8 @@ class OrmStore:
 
         def work(session: Session) -> bytes:
             row, _ = self._one(session, key)
-            link = self._layout.links[relation]
-            return to_json(linked(session, link, self._shown.values(row)))
+            values = self._shown.values(row)
+            return to_json(linked(session, self._layout, relation, values))
 
         return await self._read(work)
 

@@ -74,6 +74,8 @@ def precise(annotation: Any) -> Any:
         return Annotated[AwareDatetime, AfterValidator(_in_utc)]
     if _bare(annotation) is int:
         return Annotated[annotation, BeforeValidator(_whole)]
+    if _bare(annotation) in {float, Decimal}:
+        return Annotated[annotation, BeforeValidator(_number)]
     return annotation
 
 
@@ -106,3 +108,13 @@ def _whole(value: object) -> object:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
+
+
+def _number(value: object) -> object:
+    """Refuse what Python takes for a number as well: `1_0`, ` 1`, others' digits."""
+    if isinstance(value, str) and _ODD.search(value):
+        raise ValueError("has to be a number, digits and a point only")
+    return value
+
+
+_ODD = re.compile(r"[_\s]|[^\x00-\x7f]")

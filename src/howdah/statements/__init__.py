@@ -36,7 +36,15 @@ from howdah.statements.layout import (
     key_name,
     key_values,
 )
-from howdah.statements.linking import IDS, Change, Link, relate, related
+from howdah.statements.linking import (
+    IDS,
+    Change,
+    Link,
+    is_visible,
+    reachable,
+    relate,
+    related,
+)
 from howdah.statements.many import create_many, delete_many, update_many
 from howdah.statements.once import (
     FINGERPRINT,
@@ -97,6 +105,7 @@ __all__ = (
     "given_rows",
     "guard",
     "hard_delete",
+    "is_visible",
     "kept_answer",
     "key_name",
     "key_values",
@@ -104,6 +113,7 @@ __all__ = (
     "order",
     "order_columns",
     "position_name",
+    "reachable",
     "relate",
     "related",
     "restore",
