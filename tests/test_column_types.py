@@ -131,6 +131,25 @@ async def test_what_goes_in_comes_out(client):
     Kinds.read_schema.model_validate(row)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("moments", [0]),
+        ("numbers", ["1"]),
+        ("address", 1),
+        ("address", "one"),
+        ("address", "fe80::1%eth0"),
+    ],
+)
+async def test_a_value_of_another_kind_is_refused_by_the_name_of_its_field(
+    client, name, value
+):
+    response = await client.post("/kinds/", json={name: value})
+
+    members = assert_problem(response, 422, "invalid")
+    assert [error["field"] for error in members["errors"]] == [name]
+
+
 async def test_null_goes_in_and_comes_out_of_all_that_may_be_null(client):
     place = (await client.post("/kinds/", json=SENT)).headers["Location"]
 

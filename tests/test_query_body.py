@@ -179,6 +179,13 @@ async def test_every_fault_of_a_body_is_named_at_once(client):
     assert fields == {"pricee", "price", "sort", "limit", "q", "skip"}
 
 
+async def test_a_limit_that_the_address_replaces_is_checked_too(client):
+    response = await client.post("/items/search?limit=1", json={"limit": 5000})
+
+    members = assert_problem(response, 422, "invalid")
+    assert [error["field"] for error in members["errors"]] == ["limit"]
+
+
 @pytest.mark.parametrize("body", ["[]", "1", "null", '"x"'])
 async def test_a_body_is_an_object(client, body):
     json = {"content-type": "application/json"}

@@ -68,13 +68,16 @@ class Field:
         return _ALWAYS
 
 
-def precise(annotation: Any) -> Any:
-    """Return a type that takes only what PostgreSQL understands in the same way."""
+def precise(annotation: Any, *, json: bool = False) -> Any:
+    """Return a type that takes only what PostgreSQL understands in the same way.
+
+    Of JSON's own numbers there is nothing to refuse, and their digits to keep.
+    """
     if annotation is dt.datetime:
         return Annotated[AwareDatetime, AfterValidator(_in_utc)]
     if _bare(annotation) is int:
         return Annotated[annotation, BeforeValidator(_whole)]
-    if _bare(annotation) in {float, Decimal}:
+    if _bare(annotation) in {float, Decimal} and not json:
         return Annotated[annotation, BeforeValidator(_number)]
     return annotation
 

@@ -64,6 +64,10 @@ def read_body(
     query = resource.language.read_json(members, search=search, faults=faults)
     given = {**_page_of(members, address, faults), **address}
     page = read_page(given, resource.page, query, faults)
+    if "limit" in address and "limit" in members:
+        # It is replaced, and no less at fault for that.
+        kept = _page_of({"limit": members["limit"]}, (), faults)
+        read_page(kept, resource.page, query, faults)
     faults.check()
     return query, page
 
