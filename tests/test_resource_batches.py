@@ -4,7 +4,7 @@ import pytest
 from catalogue import NOTEBOOK, Items, assert_problem, client_of, make_app
 from test_keys import LINES, Lines
 
-from howdah import Misconfigured
+from howdah import Database, Misconfigured
 
 pytestmark = pytest.mark.anyio
 
@@ -168,7 +168,7 @@ def test_an_action_without_a_version_is_refused_at_start(name, database_url):
     cls = type("Forgetful", (Items,), {name: forgetful})
 
     with pytest.raises(Misconfigured, match=f"Forgetful.{name} takes no match"):
-        cls(None)
+        cls(Database(database_url))
 
 
 async def test_openapi_describes_the_batches(client):
