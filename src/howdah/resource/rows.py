@@ -167,7 +167,7 @@ class Rows(Declaration, Generic[M]):
             )
             for index, row in enumerate(rows)
             for name in self.upsert
-            if getattr(row, name) is None
+            if getattr(row, name, self) is None
         )
         if lacking:
             raise Invalid(errors=lacking)
