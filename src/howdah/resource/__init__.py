@@ -3,6 +3,7 @@
     declaration.py  the class attributes -> what the floors below understand
     relations.py    what `include` says of related rows
     given.py        the schemas, given or derived, and what they may not name
+    spelling.py     attributes that are nearly those of a declaration
     advice.py       what is asked without an index
     rows.py         one method an action, over a Store; each may be overridden alone
     access.py       which actions there are, and who may call them

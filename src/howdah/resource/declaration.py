@@ -233,9 +233,11 @@ def _check_upsert(cls: type[Declaration], fields: Mapping[str, Column[Any]]) -> 
     if not cls.upsert:
         return
     unique_where(cls.model.__table__, _columns(cls, "upsert", cls.upsert, fields))
-    lacking = [
-        name for name in cls.upsert if name not in cls.create_schema.model_fields
-    ]
+    given = {*cls.create_schema.model_fields}
+    if cls.scope is not Declaration.scope:
+        # New rows may get them from the scope; whether they do, each request tells.
+        given |= {*cls.server_owned}
+    lacking = [name for name in cls.upsert if name not in given]
     if lacking:
         raise Misconfigured(
             f"{cls.__name__}: upsert names {', '.join(lacking)}, which "

@@ -24,7 +24,7 @@ it can be compiled once (`fast`) and filled in for ever.
 """
 
 from howdah.statements.conditions import filter_name, filter_values
-from howdah.statements.culprits import Becoming, culprits, without_value
+from howdah.statements.culprits import Becoming, alike, culprits, without_value
 from howdah.statements.given import given_rows, sent_name, value_name
 from howdah.statements.layout import (
     MATCH,
@@ -88,6 +88,7 @@ __all__ = (
     "Part",
     "Scope",
     "Target",
+    "alike",
     "answer_place",
     "array_type",
     "change_name",
