@@ -5,6 +5,7 @@ from catalogue import NOTEBOOK, Items, assert_problem, client_of, make_app
 from test_keys import LINES, Lines
 
 from howdah import Misconfigured
+from howdah.memory import MemoryDatabase
 
 pytestmark = pytest.mark.anyio
 
@@ -158,14 +159,14 @@ async def test_a_resource_that_requires_versions_has_no_batches_by_key(client, m
 
 
 @pytest.mark.parametrize("name", ["update", "delete", "restore"])
-def test_an_action_without_a_version_is_refused_at_start(name, database_url):
+def test_an_action_without_a_version_is_refused_at_start(name):
     async def forgetful(self, key):
         """Leave the version out."""
 
     cls = type("Forgetful", (Items,), {name: forgetful})
 
     with pytest.raises(Misconfigured, match=f"Forgetful.{name} takes no match"):
-        cls(None)
+        cls(MemoryDatabase())
 
 
 async def test_openapi_describes_the_batches(client):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, JsonValue
 
-__all__ = ("OPERATORS", "Field", "Operator", "precise")
+__all__ = ("OPERATORS", "Field", "Operator", "is_moment", "precise")
 
 Operator = Literal[
     "eq",
@@ -75,6 +75,15 @@ def precise(annotation: Any) -> Any:
     if _bare(annotation) is int:
         return Annotated[annotation, BeforeValidator(_whole)]
     return annotation
+
+
+def is_moment(annotation: Any) -> bool:
+    """Say whether a type is one of dates, times and intervals."""
+    kind = _bare(annotation)
+    return isinstance(kind, type) and issubclass(kind, _MOMENTS)
+
+
+_MOMENTS = (dt.date, dt.time, dt.timedelta)
 
 
 def _bare(annotation: Any) -> Any:

@@ -210,7 +210,9 @@ def _in_utc(value: dt.datetime) -> dt.datetime:
 
 
 def _no_number(value: object) -> object:
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
+    if isinstance(value, int | float | Decimal) or (
+        isinstance(value, str) and _NUMBER.fullmatch(value)
+    ):
         raise ValueError("has to be written as ISO 8601 does")
     return value
 
