@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, JsonValue
 
-__all__ = ("OPERATORS", "Field", "Operator", "is_moment", "precise")
+__all__ = ("OPERATORS", "Field", "Operator", "precise")
 
 Operator = Literal[
     "eq",
@@ -68,22 +68,18 @@ class Field:
         return _ALWAYS
 
 
-def precise(annotation: Any) -> Any:
-    """Return a type that takes only what PostgreSQL understands in the same way."""
+def precise(annotation: Any, *, json: bool = False) -> Any:
+    """Return a type that takes only what PostgreSQL understands in the same way.
+
+    Of JSON's own numbers there is nothing to refuse, and their digits to keep.
+    """
     if annotation is dt.datetime:
         return Annotated[AwareDatetime, AfterValidator(_in_utc)]
     if _bare(annotation) is int:
         return Annotated[annotation, BeforeValidator(_whole)]
+    if _bare(annotation) in {float, Decimal} and not json:
+        return Annotated[annotation, BeforeValidator(_number)]
     return annotation
-
-
-def is_moment(annotation: Any) -> bool:
-    """Say whether a type is one of dates, times and intervals."""
-    kind = _bare(annotation)
-    return isinstance(kind, type) and issubclass(kind, _MOMENTS)
-
-
-_MOMENTS = (dt.date, dt.time, dt.timedelta)
 
 
 def _bare(annotation: Any) -> Any:
@@ -111,4 +107,17 @@ _WHOLE = re.compile(r"-?[0-9]+\Z", re.ASCII)
 def _whole(value: object) -> object:
     if isinstance(value, str) and not _WHOLE.match(value):
         raise ValueError("has to be a whole number, digits only")
+    # In JSON 1.0 is as whole as 1, and some writers know no other form.
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     return value
+
+
+def _number(value: object) -> object:
+    """Refuse what Python takes for a number as well: `1_0`, ` 1`, others' digits."""
+    if isinstance(value, str) and _ODD.search(value):
+        raise ValueError("has to be a number, digits and a point only")
+    return value
+
+
+_ODD = re.compile(r"[_\s]|[^\x00-\x7f]")

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from howdah.query.asked import Count, Sort
 from howdah.query.faults import nearest
-from howdah.query.fields import Field, Operator, is_moment, precise
+from howdah.query.fields import Field, Operator, precise
 
 __all__ = (
     "Choice",
@@ -60,6 +60,7 @@ class FilterParameter:
     field: str
     operator: Operator
     kind: Any
+    json_kind: Any
     longest_texts: int
     longest_json: int
 
@@ -75,14 +76,14 @@ class FilterParameter:
     def from_json(self, value: Any) -> Any:
         """Return the value, or the values of a list."""
         if not self._takes_many:
-            return self._one.validate_json(_text(value), strict=self._strict)
+            return self._one_of_json.validate_json(_text(value), strict=True)
         if not isinstance(value, list):
             raise ValueError("has to be a list")  # noqa: TRY004 - the client's fault
         if self.operator == "between" and len(value) != _PAIR:
             raise ValueError("takes two values")
         _check_length(value, self.longest_json)
         texts = ",".join(_text(each) for each in value)
-        return tuple(self._many.validate_json(f"[{texts}]", strict=self._strict))
+        return tuple(self._many.validate_json(f"[{texts}]", strict=True))
 
     def described(self) -> dict[str, Any]:
         """Return its schema; a list is a parameter that is repeated."""
@@ -101,12 +102,6 @@ class FilterParameter:
         return schema
 
     @property
-    def _strict(self) -> bool:
-        # JSON has no moments: they are texts, which a strict type would not take once
-        # a rule of ours has looked at them.
-        return not is_moment(self.kind)
-
-    @property
     def _takes_many(self) -> bool:
         return self.operator in _LISTS
 
@@ -115,8 +110,12 @@ class FilterParameter:
         return TypeAdapter(self.kind)
 
     @cached_property
+    def _one_of_json(self) -> TypeAdapter[Any]:
+        return TypeAdapter(self.json_kind)
+
+    @cached_property
     def _many(self) -> TypeAdapter[Any]:
-        return TypeAdapter(list[self.kind])  # type: ignore[name-defined] # a value
+        return TypeAdapter(list[self.json_kind])  # type: ignore[name-defined] # a value
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,10 +241,15 @@ def filter_parameters(
             name=field.name if plain else f"{field.name}__{operator}",
             field=field.name,
             operator=operator,
-            kind=bool if operator == "isnull" else precise(field.annotation),
+            kind=_kind(field, operator),
+            json_kind=_kind(field, operator, json=True),
             longest_texts=longest_texts,
             longest_json=longest_json,
         )
+
+
+def _kind(field: Field, operator: Operator, *, json: bool = False) -> Any:
+    return bool if operator == "isnull" else precise(field.annotation, json=json)
 
 
 def active_only() -> Choice:
