@@ -48,7 +48,10 @@ def serve(
     ] = 1,
     server: Annotated[str, typer.Option(help="uvicorn or granian.")] = "uvicorn",
     grace: Annotated[
-        int, typer.Option(min=1, help="Seconds for requests under way at the end.")
+        int,
+        typer.Option(
+            min=1, metavar="SECONDS", help="Seconds for requests under way at the end."
+        ),
     ] = 25,
     access_log: Annotated[
         bool, typer.Option("--access-log", help="Log every request.")
