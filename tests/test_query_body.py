@@ -144,6 +144,8 @@ async def test_a_resource_without_words_has_it_too(client):
         ({"name": 1}, "name", "valid string"),
         ({"is_active": "true"}, "is_active", "valid boolean"),
         ({"created_at": "2020-01-01T00:00:00"}, "created_at", "timezone"),
+        ({"created_at": 1_600_000_000}, "created_at", "ISO 8601"),
+        ({"created_at__in": ["1600000000"]}, "created_at__in", "ISO 8601"),
         ({"sort": "price"}, "sort", "has to be a list of names"),
         ({"sort": ["colour"]}, "sort", "cannot sort by 'colour'"),
         ({"fields": []}, "fields", "has to be a list of names"),
