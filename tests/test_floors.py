@@ -12,7 +12,7 @@ PACKAGE = Path(howdah.__file__).parent
 
 # From the ground up; docs/explanation/architecture.md says what lives where.
 FLOORS = (
-    ("errors", "events"),
+    ("digits", "document", "errors", "events"),
     ("drivers", "embedded", "limits", "models", "query", "settings"),
     (
         "connection",
@@ -29,7 +29,7 @@ FLOORS = (
     ("rendering",),
     ("fast", "memory", "migrations", "orm", "repository"),
     ("load", "problems", "pytest_plugin", "scaffold", "telemetry"),
-    ("route", "web"),
+    ("route", "serving", "web"),
     ("resource",),
     ("cli",),
     ("__init__", "__main__"),
