@@ -34,14 +34,14 @@ from howdah.resource.declaration import Embed, read_layout
 from howdah.resource.hooks import Change
 from howdah.resource.placing import give_way
 from howdah.resource.rows import Rows
-from howdah.route import StrictRoute
+from howdah.route import QuickRouter, ThinRoute
 
 __all__ = ("Change", "Embed", "Resource", "ResourceRoute")
 
 M = TypeVar("M")
 
 
-class ResourceRoute(StrictRoute):
+class ResourceRoute(ThinRoute):
     """A route of a resource."""
 
     resource: ClassVar["Resource[Any]"]
@@ -61,7 +61,7 @@ class Resource(Rows[M]):
         self._advise()
         members = {"resource": self, "largest_body": self.body}
         route_class = type("Route", (ResourceRoute,), members)
-        router = APIRouter(**{"route_class": route_class, **options})
+        router = QuickRouter(**{"route_class": route_class, **options})
         for action in actions(self):
             action.add_to(router)
         give_way(router)

@@ -10,6 +10,8 @@ from fastapi import APIRouter
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
+from howdah.route import Routes
+
 __all__ = ("give_way",)
 
 
@@ -18,7 +20,7 @@ def give_way(router: APIRouter) -> None:
     router.routes = _Routes(router.routes)
 
 
-class _Routes(list[BaseRoute]):
+class _Routes(Routes):
     """Routes in which new ones stand before those that were there at first."""
 
     def __init__(self, own: Iterable[BaseRoute]) -> None:
@@ -27,6 +29,7 @@ class _Routes(list[BaseRoute]):
 
     def append(self, route: BaseRoute, /) -> None:
         """Put a route before the own ones; of those, it replaces what it answers."""
+        self.changes += 1
         self.insert(self._added, route)
         self._added += 1
         if isinstance(route, APIRoute):
