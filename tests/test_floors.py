@@ -27,7 +27,7 @@ FLOORS = (
     ),
     ("bulk", "database", "statements", "store"),
     ("rendering",),
-    ("fast", "memory", "migrations", "repository"),
+    ("fast", "memory", "migrations", "orm", "repository"),
     ("load", "problems", "pytest_plugin", "scaffold", "telemetry"),
     ("route", "web"),
     ("resource",),

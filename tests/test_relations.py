@@ -8,7 +8,7 @@ import pytest
 from catalogue import assert_problem, client_of
 from fastapi import FastAPI, Header
 from pydantic import BaseModel
-from sqlalchemy import Column, DateTime, ForeignKey, MetaData, Table, func
+from sqlalchemy import Column, DateTime, ForeignKey, MetaData, Table, func, true
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from howdah import Misconfigured, Resource, problems
@@ -40,6 +40,8 @@ class Tag(Base):
     __tablename__ = "tags"
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    owner: Mapped[str] = mapped_column(server_default="")
+    is_active: Mapped[bool] = mapped_column(default=True, server_default=true())
 
 
 class Post(Base):
@@ -68,22 +70,44 @@ class Posts(Resource[Post]):
     relations = ("tags",)
 
 
-class Owned(Posts):
-    def scope(self, owner: Annotated[str, Header()]):
-        return Post.title == owner
-
-
 class Shown(Posts):
     read_only = True
 
 
 class TagRow(BaseModel):
     id: int
+    owner: str = ""
 
 
 class Tags(Resource[Tag]):
     create_schema = read_schema = TagRow
     update_schema = type("TagUpdate", (BaseModel,), {})
+
+
+class OwnTags(Tags):
+    soft_delete = "is_active"
+
+    def scope(self, owner: Annotated[str, Header()] = ""):
+        return Tag.owner == owner
+
+
+class Owned(Posts):
+    relations = {"tags": Tags}  # noqa: RUF012 - as people write it
+
+    def scope(self, owner: Annotated[str, Header()]):
+        return Post.title == owner
+
+
+class Labelled(Posts):
+    """Posts of everybody, whose tags belong to somebody."""
+
+    relations = {"tags": lambda: OwnTags}  # noqa: RUF012 - as people write it
+
+
+class Included(Posts):
+    """The same, said once, in what may be embedded."""
+
+    include = {"tags": OwnTags}  # noqa: RUF012 - as people write it
 
 
 @pytest.fixture(params=["fast", "memory"])
@@ -97,7 +121,10 @@ async def client(request, db):
     app.include_router(Posts(database).router(prefix="/posts"))
     app.include_router(Owned(database).router(prefix="/owned"))
     app.include_router(Shown(database).router(prefix="/shown"))
+    app.include_router(Labelled(database).router(prefix="/labelled"))
+    app.include_router(Included(database).router(prefix="/included"))
     app.include_router(Tags(database).router(prefix="/tags"))
+    app.include_router(OwnTags(database).router(prefix="/own-tags"))
     async with client_of(app) as client:
         for title in "ab":
             await client.post("/posts/", json={"title": title})
@@ -188,6 +215,86 @@ async def test_relations_of_a_row_beyond_the_scope_are_not_there(client, method)
         assert response.status_code == status
         if status == 404:
             assert await ids(client) == [1]
+
+
+@pytest.fixture(params=["labelled", "included"])
+async def anns(request, client):
+    """A path of a post's tags, of which 1 and 2 are Ann's, and 2 is deleted."""
+    for number in (11, 12):
+        own = {"id": number, "owner": "ann"}
+        await client.post("/tags/", json=own)
+        await client.post("/posts/1/tags", json=[number])
+    gone = await client.delete("/own-tags/12", headers={"owner": "ann"})
+    assert gone.status_code == 204
+    await client.post("/posts/1/tags", json=[1])
+    return f"/{request.param}/1/tags"
+
+
+async def test_related_rows_of_others_and_deleted_ones_are_not_seen(client, anns):
+    mine = (await client.get(anns, headers={"owner": "ann"})).json()
+    others = (await client.get(anns)).json()
+
+    assert (mine, others) == ([11], [1])
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+@pytest.mark.parametrize(("owner", "number"), [("bob", 11), ("ann", 1), ("ann", 12)])
+async def test_rows_of_others_and_deleted_ones_cannot_be_related_to(
+    client, anns, method, owner, number
+):
+    before = await ids(client)
+
+    answer = await client.request(method, anns, json=[number], headers={"owner": owner})
+
+    members = assert_problem(answer, 409, "missing_reference")
+    assert members["errors"][0]["index"] == 0
+    assert await ids(client) == before
+
+
+async def test_what_a_caller_does_not_see_stays_related(client, anns):
+    bob = {"owner": "bob"}
+    version = await tag_of(client)
+
+    for method, given in [("PUT", []), ("DELETE", [11, 12, 1])]:
+        answer = await client.request(method, anns, json=given, headers=bob)
+        assert answer.status_code == 204
+
+    assert (await ids(client), await tag_of(client)) == ([1, 11, 12], version)
+    await client.put(anns, json=[2], headers={"owner": ""})
+    assert await ids(client) == [2, 11, 12]
+
+
+def test_a_resource_with_a_scope_says_which_related_rows_there_are():
+    silent = type("Silent", (Owned,), {"relations": ("tags",)})
+    included = type("Included", (silent,), {"include": {"tags": Tags}})
+    all_tags = type("AllTags", (silent,), {"relations": {"tags": Tag}})
+
+    with pytest.raises(Misconfigured, match=r"relations = \{'tags': "):
+        silent(MemoryDatabase())
+    included(MemoryDatabase())
+    all_tags(MemoryDatabase())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (Post, "Post'>; give a resource of Tag"),
+        (Shown, "is Shown, a resource of Post, but the relation leads to Tag"),
+        ("Tags", "is 'Tags'; give a resource of Tag"),
+    ],
+)
+def test_relations_lead_to_a_resource_of_their_model(given, message):
+    wrong = type("Wrong", (Posts,), {"relations": {"tags": given}})
+
+    with pytest.raises(Misconfigured, match=message):
+        wrong(MemoryDatabase())
+
+
+def test_a_relation_that_is_embedded_and_written_has_one_resource():
+    members = {"relations": {"tags": Tags}, "include": {"tags": OwnTags}}
+
+    with pytest.raises(Misconfigured, match="give one resource for both"):
+        type("Wrong", (Posts,), members)(MemoryDatabase())
 
 
 async def test_a_resource_to_be_read_changes_no_relations(client):

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import threading
 import time
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -88,7 +89,7 @@ class Database:
         self._sync_engine: Engine | None = None
         self._mutex = threading.Lock()
         self._memory = uuid4().hex
-        self._anchor: Any = None
+        self._memory_end: Callable[[], object] | None = None
 
     def __repr__(self) -> str:
         where = str(self._url) if self._url else "embedded"
@@ -356,16 +357,15 @@ class Database:
         return sqlite.connect_sync(self.url, self.timeouts, memory=self._memory)
 
     def _keep_memory(self) -> None:
-        """Hold a database in memory, which ends with its last connection."""
-        if self._anchor is None and self.url.database is None:
-            self._anchor = sqlite.connect_sync(
-                self.url, self.timeouts, memory=self._memory
-            )
+        """Hold a database in memory, which else ends with its last connection."""
+        if self._memory_end is None and self.url.database is None:
+            held = sqlite.connect_sync(self.url, self.timeouts, memory=self._memory)
+            self._memory_end = weakref.finalize(self, held.close)
 
     def _let_memory_go(self) -> None:
-        if self._anchor is not None:
-            self._anchor.close()
-            self._anchor = None
+        if self._memory_end is not None:
+            self._memory_end()
+            self._memory_end = None
 
     def _sync(self) -> Engine:
         # Sync endpoints run in threads, which may come at once.
@@ -396,7 +396,6 @@ class Database:
         """Keep no connection behind a Database that is not open: nobody closes it."""
         if self._engine is None and _checked_out(self._sync()) == 0:
             self._sync().dispose()
-            self._let_memory_go()
 
     def _start_server(self) -> None:
         if self._server is not None and self._url is None:

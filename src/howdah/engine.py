@@ -12,7 +12,14 @@ from typing import Any
 from uuid import uuid4
 
 from pydantic_core import to_jsonable_python
-from sqlalchemy import AsyncAdaptedQueuePool, Engine, QueuePool, create_engine, event
+from sqlalchemy import (
+    AsyncAdaptedQueuePool,
+    Engine,
+    Float,
+    QueuePool,
+    create_engine,
+    event,
+)
 from sqlalchemy.engine import Connection, ExceptionContext
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -61,6 +68,7 @@ def make_engine(
         connect_args=unnamed if pooled and driver == "asyncpg" else {},
         **_pool_options(pool, echo=echo),
     )
+    _cast_floats(engine.sync_engine)
     _teach(engine.sync_engine, events, prelude=prelude if pooled else "")
     return engine
 
@@ -77,6 +85,7 @@ def make_sync_engine(
     engine = create_engine(
         "postgresql+psycopg://", creator=connect, **_pool_options(pool, echo=echo)
     )
+    _cast_floats(engine)
     _teach(engine, events, prelude=prelude)
     return engine
 
@@ -177,6 +186,17 @@ def _teach(engine: Engine, events: Events, *, prelude: str) -> None:
     if prelude:
         event.listen(engine, "begin", _preluded(prelude))
     _Stopwatch(events).watch(engine)
+
+
+def _cast_floats(engine: Engine) -> None:
+    """Let psycopg say how long a float is, as asyncpg does.
+
+    It sends long ones, and to a column of short ones 0.1 is then no value of theirs.
+    """
+    if engine.driver == "psycopg":
+        dialect: Any = engine.dialect
+        cast = type("Cast", (dialect.colspecs[Float],), {"render_bind_cast": True})
+        dialect.colspecs = {**dialect.colspecs, Float: cast}
 
 
 def _refuse_closed(connection: Any, _record: Any, _proxy: Any) -> None:

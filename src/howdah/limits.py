@@ -1,14 +1,15 @@
-"""How large a number each integer column holds, and which values are too large."""
+"""What a number becomes in its column: how large it may be, and how short it is."""
 
+import struct
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Column, Integer, SmallInteger
+from sqlalchemy import REAL, Column, Double, Float, Integer, SmallInteger
 from sqlalchemy.types import BigInteger, TypeEngine
 
 from howdah.errors import FieldError, Invalid
 
-__all__ = ("holds", "largest", "too_large", "too_long")
+__all__ = ("holds", "is_short", "largest", "shortened", "too_large", "too_long")
 
 
 def largest(type_: TypeEngine[Any]) -> int | None:
@@ -68,3 +69,31 @@ def _numbered(value: Any) -> Iterable[tuple[int | None, Any]]:
 def holds(largest: int, value: int) -> bool:
     """Say whether a column with this largest number holds the value."""
     return -largest - 1 <= value <= largest
+
+
+def is_short(type_: TypeEngine[Any]) -> bool:
+    """Say whether a column holds floats of 24 bits: REAL, to PostgreSQL."""
+    if isinstance(type_, REAL):
+        return True
+    is_float = isinstance(type_, Float) and not isinstance(type_, Double)
+    return is_float and (type_.precision or _LONG) <= _SHORT  # type: ignore[attr-defined] # a Float
+
+
+_SHORT, _LONG = 24, 53  # bits
+
+
+def shortened(number: float) -> float:
+    """Return what a short float is of a number, by the shortest text that means it.
+
+    Raises OverflowError for one that is too large.
+    """
+    kept = struct.pack("f", number)
+    shown = (float(f"{number:.{digits}g}") for digits in range(1, 10))
+    return next((each for each in shown if _is_kept(each, kept)), number)
+
+
+def _is_kept(number: float, kept: bytes) -> bool:
+    try:
+        return struct.pack("f", number) == kept
+    except OverflowError:
+        return False

@@ -36,7 +36,9 @@ class Renderer:
         self._columns = {
             name: layout.columns[info.serialization_alias or name]
             for name, info in schema.model_fields.items()
+            if (info.serialization_alias or name) in layout.columns
         }
+        self._others = tuple(n for n in schema.model_fields if n not in self._columns)
         self._names = {
             info.serialization_alias or name: name
             for name, info in schema.model_fields.items()
@@ -47,10 +49,18 @@ class Renderer:
         values: Values,
         fields: Iterable[str] | None = None,
         beside: Mapping[str, bytes] | None = None,
+        *,
+        source: object = None,
     ) -> bytes:
-        """Return the JSON of a row, or of some fields; members of JSON come behind."""
+        """Return the JSON of a row, or of some fields; members of JSON come behind.
+
+        What the schema shows beside columns are attributes of the source.
+        """
         shown = {name: _plain(values[c]) for name, c in self._columns.items()}
-        row = self._schema.model_validate(shown, by_name=True, by_alias=False)
+        shown |= {n: getattr(source, n) for n in self._others if hasattr(source, n)}
+        row = self._schema.model_validate(
+            shown, by_name=True, by_alias=False, from_attributes=True
+        )
         chosen = None if fields is None else {self._names[name] for name in fields}
         body = row.model_dump_json(by_alias=True, include=chosen).encode()
         members = [body[1:-1]] if body != b"{}" else []

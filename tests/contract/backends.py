@@ -64,6 +64,33 @@ async def fast(url: str, metadata: MetaData) -> AsyncIterator[Database]:
         yield db
 
 
+@asynccontextmanager
+async def by_psycopg(url: str, metadata: MetaData) -> AsyncIterator[Database]:
+    async with fast(sync_url(url), metadata) as db:
+        yield db
+
+
+@contextmanager
+def file(_server: EmbeddedPostgres, folder: Path, metadata: MetaData) -> Iterator[str]:
+    url = f"sqlite:///{folder}/contract.db"
+    with Database(url).sync_session() as session:
+        metadata.create_all(session.connection())
+    yield url
+
+
+@asynccontextmanager
+async def emptied(url: str, metadata: MetaData) -> AsyncIterator[Database]:
+    async with Database(url) as db:
+        async with db.engine.begin() as connection:
+            for table in reversed(metadata.sorted_tables):
+                await connection.execute(table.delete())
+        yield db
+
+
+def by_orm(resource: type[Resource[Any]], db: Database) -> Resource[Any]:
+    return type(resource.__name__, (resource,), {"orm": True})(db)
+
+
 def truncate(metadata: MetaData) -> str:
     names = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
     return f"TRUNCATE {names} RESTART IDENTITY"
@@ -92,6 +119,21 @@ BACKENDS = (
         name="memory",
         prepared=nowhere,
         opened=memory,
+        resource=lambda resource, db: resource(db),
+    ),
+    Backend(
+        name="orm-asyncpg", prepared=postgres_database, opened=fast, resource=by_orm
+    ),
+    Backend(
+        name="orm-psycopg",
+        prepared=postgres_database,
+        opened=by_psycopg,
+        resource=by_orm,
+    ),
+    Backend(
+        name="sqlite",
+        prepared=file,
+        opened=emptied,
         resource=lambda resource, db: resource(db),
     ),
 )

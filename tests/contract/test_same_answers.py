@@ -437,9 +437,9 @@ def everywhere(server, tmp_path_factory):
         yield Everywhere(runner, dbs)
 
 
-@pytest.mark.timeout(7200 if EXAMPLES else 120)
+@pytest.mark.timeout(7200 if EXAMPLES else 300)
 @settings(
-    max_examples=EXAMPLES or 100,
+    max_examples=EXAMPLES or 40,
     derandomize=not EXAMPLES,
     database=None,
     deadline=None,

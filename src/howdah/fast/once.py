@@ -3,13 +3,19 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from hashlib import sha256
 from typing import Any
 
 from howdah.drivers import sqlstate
 from howdah.errors import Contention, HowdahError, StillRunning
 from howdah.rendering import read_position
-from howdah.statements import FINGERPRINT, ONCE, TURN, Layout
+from howdah.statements import (
+    FINGERPRINT,
+    ONCE,
+    TURN,
+    Layout,
+    answer_place,
+    turn_number,
+)
 from howdah.store import Once, Row
 
 __all__ = ("new_answer", "once_values", "refuse_kept", "why_refused")
@@ -20,10 +26,9 @@ def once_values(layout: Layout, once: Once) -> dict[str, Any]:
 
     A key belongs to the table and to the scope: nobody meets another's answer.
     """
-    place = json.dumps([layout.table.fullname, layout.owner, once.key])
-    digest = sha256(place.encode()).digest()
-    turn = int.from_bytes(digest[:8], signed=True)
-    return {ONCE: digest, FINGERPRINT: once.fingerprint, TURN: turn}
+    place = answer_place(layout, once.key)
+    turn = turn_number(place)
+    return {ONCE: place, FINGERPRINT: once.fingerprint, TURN: turn}
 
 
 def new_answer(layout: Layout, once: Once, found: Sequence[Any]) -> Row:

@@ -319,7 +319,8 @@ class FastStore:
         self._check(key)
         link = self._layout.links[relation]
         plan = self._plan(
-            ("related", relation), lambda: statements.related(self._layout, link)
+            ("related", relation),
+            lambda: statements.related(self._layout, link, name=relation),
         )
         row = await self._read(plan, key_values(self._layout, key))
         if row is None:

@@ -7,7 +7,6 @@ large, and puts the values of an enum in the order of their declaration.
 import datetime as dt
 import json
 import math
-import struct
 from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
@@ -15,11 +14,9 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     JSON,
-    REAL,
     Column,
     DateTime,
     Dialect,
-    Double,
     Enum,
     Float,
     Integer,
@@ -33,7 +30,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from howdah.engine import json_text
 from howdah.errors import Invalid, from_sqlstate
-from howdah.limits import holds, largest
+from howdah.limits import holds, is_short, largest, shortened
 
 __all__ = ("asked", "comparable", "taken")
 
@@ -122,28 +119,12 @@ def _exact(type_: Any, value: Any) -> Decimal:
 
 def _float(type_: Any, value: Any) -> float:
     number = float(value)
-    short = isinstance(type_, REAL) or (
-        not isinstance(type_, Double) and (type_.precision or 53) <= _SHORT
-    )
-    if not short:
+    if not is_short(type_):
         return number
     try:
-        kept = struct.pack("f", number)
+        return shortened(number)
     except OverflowError:
         raise from_sqlstate("22003") from None
-    # The shortest text that means the number which is kept, as PostgreSQL writes it.
-    shown = (float(f"{number:.{digits}g}") for digits in range(1, 10))
-    return next((f for f in shown if _is_kept(f, kept)), number)
-
-
-def _is_kept(number: float, kept: bytes) -> bool:
-    try:
-        return struct.pack("f", number) == kept
-    except OverflowError:
-        return False
-
-
-_SHORT = 24  # bits of a REAL
 
 
 def _string(type_: Any, value: Any) -> Any:

@@ -26,7 +26,7 @@ def met(layout: Layout, tables: Tables, query: Query) -> list[Values]:
     tests = [_filtered(layout, tables, filter_) for filter_ in query.filters]
     tests.append(partial(is_within, layout.scope))
     if query.active_only:
-        tests.append(active(layout))
+        tests.append(active(layout.soft_delete))
     if query.search is not None:
         tests.append(_searched(layout, query.search))
     rows = tables.rows(layout.table)
@@ -46,12 +46,13 @@ def is_within(scope: Scope | None, values: Values) -> bool:
     return reader(scope.condition)(values, dt.datetime.now(dt.UTC)) is True
 
 
-def active(layout: Layout) -> Test:
-    """Return what says whether a row is not marked as deleted."""
-    mark = layout.soft_delete
-    if mark is not None and isinstance(mark.type, Boolean):
+def active(mark: Column[Any] | None) -> Test:
+    """Return what says whether a row is not marked as deleted by this column."""
+    if mark is None:
+        return lambda _row: True
+    if isinstance(mark.type, Boolean):
         return lambda row: row[mark]
-    return lambda row: is_readable(layout, row)
+    return lambda row: row[mark] is None
 
 
 def _searched(layout: Layout, words: str) -> Test:

@@ -28,7 +28,7 @@ class Embedded:
 
     def _rows(self, values: Values, tables: Tables) -> list[Values]:
         embed, there = self._embed, self._embed.layout
-        is_active = active(there)
+        is_active = active(there.soft_delete)
         rows = [
             row
             for row in related(embed.relation, tables, values)

@@ -21,7 +21,7 @@ from howdah.errors import (
 )
 from howdah.limits import too_large, too_long
 from howdah.memory.columns import taken
-from howdah.memory.conditions import is_readable, is_within, met
+from howdah.memory.conditions import active, is_readable, is_within, met
 from howdah.memory.database import MemoryDatabase
 from howdah.memory.defaults import creation_default, numbers, update_default
 from howdah.memory.embedded import Embedded
@@ -215,13 +215,12 @@ class MemoryStore:
         link = self._layout.links[relation]
         with self._database.change() as tables:
             stored = self._matched(self._found(tables, key), key, match)
-            others = tables.rows(link.other.table)
-            there = {row[link.other] for row in others}
+            there = self._visible(tables, relation)
             unknown = [n for n, value in enumerate(ids) if value not in there]
             if unknown and change != "remove":
                 raise unrelated(relation, unknown)
-            before = set(self._related(tables, stored.values, link))
-            after = _AFTER[change](before, set(ids))
+            before = there & set(self._related(tables, stored.values, link))
+            after = _AFTER[change](before, there & set(ids))
             self._relink(tables, stored.values, link, before, after)
             if before != after:
                 stored = self._put(tables, stored, {})
@@ -231,7 +230,14 @@ class MemoryStore:
         """Return the JSON list of the ids of related rows, in their order."""
         values = self._found(self._database, key).values
         ids = self._related(self._database, values, self._layout.links[relation])
-        return to_json(sorted(ids))
+        return to_json(sorted(self._visible(self._database, relation) & set(ids)))
+
+    def _visible(self, tables: Tables, relation: str) -> set[Any]:
+        """Return what the rows are known by that a relation may lead to."""
+        link, scope = self._layout.links[relation], self._layout.related.get(relation)
+        is_active = active(link.soft_delete)
+        rows = tables.rows(link.other.table)
+        return {r[link.other] for r in rows if is_active(r) and is_within(scope, r)}
 
     def _related(self, tables: Tables, values: Values, link: Link) -> Iterable[Any]:
         for row in tables.rows(link.table):

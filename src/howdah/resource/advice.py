@@ -1,6 +1,7 @@
-"""What a resource lets people ask that no index serves: told while it is developed.
+"""What a resource costs more than it has to: told while it is developed.
 
-By the model's metadata alone. It is advice: a table that stays small needs no index.
+By the declaration and the model's metadata alone: what no index serves, and rows that
+only Python can show. It is advice: a table that stays small needs no index.
 """
 
 import logging
@@ -12,6 +13,7 @@ from sqlalchemy.types import Enum
 
 from howdah.errors import Misconfigured
 from howdah.indexes import Indexes
+from howdah.resource.choice import only_python
 from howdah.resource.declaration import Declaration
 from howdah.statements import Layout, Target
 
@@ -23,7 +25,19 @@ SEARCH = "search"
 
 
 def advise(cls: type[Declaration], layout: Layout) -> None:
-    """Log one warning for all that no index serves, and what would."""
+    """Log what costs more than it has to, and what would mend it."""
+    if cls.orm is None and (why := only_python(cls, layout)):
+        _log.warning(
+            "%s: rows go through the ORM, at several round trips each, because %s; say "
+            "orm = True where that is meant",
+            cls.__name__,
+            why,
+            extra={"action": "orm"},
+        )
+    _advise_indexes(cls, layout)
+
+
+def _advise_indexes(cls: type[Declaration], layout: Layout) -> None:
     found = unserved(cls, layout)
     if found:
         _log.warning(

@@ -85,8 +85,12 @@ class Declaration:
     """Answer lists as `{"items", "total", "skip", "limit"}` instead of bare."""
     upsert: ClassVar[tuple[str, ...]] = ()
     """Fields, unique together, by which `PUT /` tells new rows from known ones."""
-    relations: ClassVar[tuple[str, ...]] = ()
-    """Relations of many to many whose ids can be read and written, `/{id}/tags`."""
+    relations: ClassVar[tuple[str, ...] | Mapping[str, Any]] = ()
+    """Relations of many to many whose ids can be read and written, `/{id}/tags`.
+
+    By name the related rows' resource, whose scope and soft delete hold for them, or
+    their model, for all rows. Without one it is that of `include`.
+    """
     require_match: ClassVar[bool] = False
     """Refuse changes that do not say by If-Match which version they are meant for."""
     read_only: ClassVar[bool] = False
@@ -102,6 +106,11 @@ class Declaration:
     """Most values of a list in the body of a search; an address takes 100."""
     batch: ClassVar[int] = 10_000
     """Most rows of one batch."""
+    orm: ClassVar[bool | None] = None
+    """Go through the model's own sessions, whose validators and events run then.
+
+    It costs more round trips. Where nothing is said it is done where it has to be: on
+    SQLite, and where the read schema shows what PostgreSQL cannot write."""
     body: ClassVar[int] = 16 * 1024 * 1024
     """Most bytes of a request's body."""
 
@@ -141,7 +150,11 @@ def read_layout(cls: type[Declaration]) -> Layout:
     for schema in (cls.create_schema, cls.update_schema):
         _columns(cls, schema.__name__, schema.model_fields, fields)
         refuse_owned(cls, schema, fields)
-    names = _names(cls.read_schema)
+    names = {
+        shown: name
+        for shown, name in _names(cls.read_schema).items()
+        if name in fields or cls.orm is False or not hasattr(cls.model, name)
+    }
     found = _columns(cls, cls.read_schema.__name__, names.values(), fields)
     full_text = _full_text(cls)
     for where, named in (

@@ -1,12 +1,13 @@
-"""What `include` of a declaration says, read into what statements understand.
+"""What `include` and `relations` of a declaration say, for statements to understand.
 
 The related resource decides what is seen of its rows: its read schema, its soft
-delete. It is not asked what it embeds itself, so relations may lead in circles.
+delete, its scope. It is not asked what it embeds itself, so relations may lead in
+circles.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel
 
@@ -20,25 +21,73 @@ from howdah.resource.declaration import (
     read_layout,
     schema_layout,
 )
-from howdah.statements import Layout
+from howdah.statements import Layout, Link
 
-__all__ = ("related_resources", "with_embeds")
+__all__ = ("related_resources", "with_related")
 
 
-def with_embeds(cls: type[Declaration], layout: Layout) -> Layout:
-    """Return the layout with the relations that may be embedded."""
+def with_related(cls: type[Declaration], layout: Layout) -> Layout:
+    """Return the layout with the relations that may be embedded and written."""
     embeds = {name: _embed(cls, layout, name) for name in cls.include}
-    return replace(layout, embeds=embeds)
+    links = {name: _link(cls, name, link) for name, link in layout.links.items()}
+    return replace(layout, embeds=embeds, links=links)
 
 
 def related_resources(cls: type[Declaration]) -> Mapping[str, type[Declaration]]:
-    """Return the resources of the relations that may be embedded, where there are."""
-    given = {name: cls.include[name] for name in cls.include}
-    shown = {
-        name: _resolved(it.shown if isinstance(it, Embed) else it)
-        for name, it in given.items()
-    }
-    return {name: it for name, it in shown.items() if issubclass(it, Declaration)}
+    """Return the resources that the declaration's relations lead to, where known."""
+    given = {**_given(cls.relations), **cls.include}
+    shown = {name: _shown(it) for name, it in given.items()}
+    return {name: it for name, it in shown.items() if _is_resource(it)}
+
+
+def _given(relations: tuple[str, ...] | Mapping[str, Any]) -> Mapping[str, Any]:
+    return relations if isinstance(relations, Mapping) else {}
+
+
+def _link(cls: type[Declaration], name: str, link: Link) -> Link:
+    """Return a relation with what its rows' resource says of them."""
+    there = _linked(cls, name)
+    if there is None:
+        return link
+    return replace(link, soft_delete=read_layout(there).soft_delete)
+
+
+def _linked(cls: type[Declaration], name: str) -> type[Declaration] | None:
+    """Return the resource of related rows; none where there are all that there are."""
+    model = relationships(cls.model)[name]
+    included = _shown(cls.include.get(name))
+    known = included if _is_resource(included) else None
+    if name not in _given(cls.relations):
+        if known is None and cls.scope is not Declaration.scope:
+            raise Misconfigured(
+                f"{cls.__name__} has a scope, and relations names {name} without a "
+                f"word on which {name} there are for who calls; give their resource, "
+                f"or {model.__name__} for all: relations = {{{name!r}: ...}}"
+            )
+        return known
+    given = _shown(_given(cls.relations)[name])
+    if known is not None and given is not known:
+        raise Misconfigured(
+            f"{cls.__name__}: relations[{name!r}] is {given!r}, and include[{name!r}] "
+            f"is {known.__name__}; give one resource for both"
+        )
+    if _is_resource(given):
+        _check_resource(cls, f"relations[{name!r}]", given, model)
+        return cast("type[Declaration]", given)
+    if given is not model:
+        raise Misconfigured(
+            f"{cls.__name__}: relations[{name!r}] is {given!r}; give a resource of "
+            f"{model.__name__}, or {model.__name__} itself for all of its rows"
+        )
+    return None
+
+
+def _shown(given: Any) -> Any:
+    return _resolved(given.shown if isinstance(given, Embed) else given)
+
+
+def _is_resource(given: Any) -> bool:
+    return isinstance(given, type) and issubclass(given, Declaration)
 
 
 def _embed(
@@ -75,21 +124,28 @@ def _layout(
     shown = _resolved(embed.shown)
     if isinstance(shown, type) and issubclass(shown, BaseModel):
         return schema_layout(cls, shown, model)
-    if not (isinstance(shown, type) and issubclass(shown, Declaration)):
+    if not _is_resource(shown):
         raise Misconfigured(
             f"{cls.__name__}: include[{name!r}] is {shown!r}; give a resource or a "
             "schema, or a function that returns one"
         )
-    if not issubclass(model, shown.model):
-        raise Misconfigured(
-            f"{cls.__name__}: include[{name!r}] is {shown.__name__}, a resource of "
-            f"{shown.model.__name__}, but the relation leads to {model.__name__}"
-        )
+    _check_resource(cls, f"include[{name!r}]", shown, model)
     return read_layout(shown)
 
 
-def _resolved(shown: type[Any] | Callable[[], type[Any]]) -> Any:
-    return shown if isinstance(shown, type) else shown()
+def _check_resource(
+    cls: type[Declaration], place: str, there: type[Declaration], model: type[Any]
+) -> None:
+    if not issubclass(model, there.model):
+        raise Misconfigured(
+            f"{cls.__name__}: {place} is {there.__name__}, a resource of "
+            f"{there.model.__name__}, but the relation leads to {model.__name__}"
+        )
+
+
+def _resolved(shown: Any) -> Any:
+    is_function = callable(shown) and not isinstance(shown, type)
+    return shown() if is_function else shown
 
 
 def _limit(cls: type[Declaration], name: str, embed: Embed) -> int:

@@ -17,15 +17,15 @@ from sqlalchemy import Column
 
 from howdah.database import Database
 from howdah.errors import FieldError, Invalid, Misconfigured
-from howdah.fast import FastStore
-from howdah.memory import MemoryDatabase, MemoryStore
+from howdah.memory import MemoryDatabase
 from howdah.paging import Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
 from howdah.resource.access import refuse_unknown
 from howdah.resource.caller import Caller, is_declared
+from howdah.resource.choice import chosen_store
 from howdah.resource.declaration import Declaration, read_language, read_layout
 from howdah.resource.given import sent
-from howdah.resource.relations import related_resources, with_embeds
+from howdah.resource.relations import related_resources, with_related
 from howdah.statements import Layout, Link
 from howdah.store import Change, Match, Once, Row, Store
 
@@ -40,7 +40,7 @@ class Rows(Declaration, Generic[M]):
     def __init__(
         self, db: Database | MemoryDatabase, *, store: Store | None = None
     ) -> None:
-        layout = with_embeds(type(self), read_layout(type(self)))
+        layout = with_related(type(self), read_layout(type(self)))
         self.db = db
         self.name: str = self.model.__name__
         self.plural: str = layout.table.name
@@ -49,7 +49,7 @@ class Rows(Declaration, Generic[M]):
         self.keys = _key_fields(layout)
         self.links: Mapping[str, Link] = layout.links
         self.language = read_language(type(self), layout)
-        self._store = store or _store(db, layout, self.name)
+        self._store = store or chosen_store(type(self), db, layout)
         self._callers: ContextVar[Store | None] = ContextVar("caller", default=None)
         self._mine: Store | None = None
         self.caller = Caller(self, tuple(self.keys), self._related)
@@ -61,7 +61,7 @@ class Rows(Declaration, Generic[M]):
         return f"{type(self).__name__}({self.name})"
 
     def _related(self) -> Mapping[str, "Rows[Any]"]:
-        """Return the resources of the relations that may be embedded."""
+        """Return the resources of related rows that do not belong to everybody."""
         related = related_resources(type(self))
         return {
             name: cls(self.db)
@@ -209,13 +209,6 @@ class Rows(Declaration, Generic[M]):
     ) -> str:
         """Set, add or remove related rows; return the tag of the row's version."""
         return await self.store.relate(key, relation, change, ids, match=match)
-
-
-def _store(db: Database | MemoryDatabase, layout: Layout, model: str) -> Store:
-    """Return what keeps the rows there."""
-    if isinstance(db, MemoryDatabase):
-        return MemoryStore(db, layout, model=model)
-    return FastStore(db, layout, model=model)
 
 
 def _key_fields(layout: Layout) -> Mapping[str, Column[Any]]:

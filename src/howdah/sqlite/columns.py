@@ -13,10 +13,11 @@ from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
-from sqlalchemy import ARRAY, Column, DateTime, Dialect, Numeric
+from sqlalchemy import ARRAY, REAL, Column, DateTime, Dialect, Float, Numeric
 from sqlalchemy.dialects.sqlite.base import SQLiteTypeCompiler
 from sqlalchemy.types import TypeEngine
 
+from howdah.limits import is_short, shortened
 from howdah.sqlite.functions import DECIMAL
 
 __all__ = ("COLUMN_TYPES", "ColumnTypes")
@@ -71,6 +72,24 @@ def _stored(number: Decimal) -> int | float | str:
 
 
 _LARGEST = 2**63
+
+
+class _Float(Float[Any]):
+    """Floats; short ones are rounded as PostgreSQL does."""
+
+    def bind_processor(self, dialect: Dialect) -> Process | None:  # noqa: ARG002 - SQLAlchemy's form
+        return _shorten if is_short(self) else None
+
+
+class _Short(_Float):
+    """REAL, which is the name of a long float to SQLite."""
+
+    def bind_processor(self, dialect: Dialect) -> Process | None:  # noqa: ARG002 - SQLAlchemy's form
+        return _shorten
+
+
+def _shorten(value: Any) -> float | None:
+    return None if value is None else shortened(float(value))
 
 
 class _Moment(DateTime):
@@ -133,6 +152,8 @@ def _through(process: Process | None, value: Any) -> Any:
 
 COLUMN_TYPES: Mapping[type[TypeEngine[Any]], type[TypeEngine[Any]]] = {
     Numeric: _Exact,
+    Float: _Float,
+    REAL: _Short,
     DateTime: _Moment,
     ARRAY: _List,
 }

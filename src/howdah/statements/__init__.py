@@ -42,9 +42,11 @@ from howdah.statements.once import (
     FINGERPRINT,
     ONCE,
     TURN,
+    answer_place,
     create_many_once,
     create_once,
     kept_answer,
+    turn_number,
 )
 from howdah.statements.order import Part, order, order_columns, position_name
 from howdah.statements.reading import count, found, get, list_rows
@@ -78,6 +80,7 @@ __all__ = (
     "Part",
     "Scope",
     "Target",
+    "answer_place",
     "array_type",
     "change_name",
     "count",
@@ -107,6 +110,7 @@ __all__ = (
     "sent_name",
     "soft_delete",
     "touch_name",
+    "turn_number",
     "update_many",
     "update_row",
     "upsert",

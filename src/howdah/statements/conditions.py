@@ -24,7 +24,7 @@ from howdah.statements.layout import Layout, Target, active
 from howdah.statements.places import NAMED, Places, compared_as
 from howdah.statements.scope import Within
 
-__all__ = ("conditions", "filter_name", "filter_values", "rank")
+__all__ = ("WORDS", "conditions", "filter_name", "filter_values", "rank")
 
 SEARCH, WORDS = "__search", "__words"
 

@@ -37,6 +37,7 @@ __all__ = (
     "Target",
     "active",
     "array_type",
+    "is_active",
     "is_key",
     "is_match",
     "is_readable",
@@ -220,9 +221,13 @@ def key_name(number: int) -> str:
 
 def active(layout: Layout) -> Iterable[ColumnElement[bool]]:
     """Yield what leaves deleted rows out."""
-    column = layout.soft_delete
-    if column is not None:
-        yield column if isinstance(column.type, Boolean) else column.is_(None)
+    if layout.soft_delete is not None:
+        yield is_active(layout.soft_delete)
+
+
+def is_active(mark: Column[Any]) -> ColumnElement[bool]:
+    """Return the condition of rows that a column does not mark as deleted."""
+    return mark if isinstance(mark.type, Boolean) else mark.is_(None)
 
 
 def is_readable(layout: Layout) -> Iterable[ColumnElement[bool]]:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     PrimaryKeyConstraint,
+    Select,
     Table,
     Text,
     UniqueConstraint,
@@ -41,11 +42,13 @@ from howdah.statements.given import POSITION
 from howdah.statements.layout import (
     ColumnOfRows,
     Layout,
+    is_active,
     is_key,
     is_match,
     is_readable,
     tag,
 )
+from howdah.statements.scope import Within
 
 __all__ = ("IDS", "Change", "Link", "relate", "related")
 
@@ -66,6 +69,8 @@ class Link:
     """What the related rows are known by."""
     through: Column[Any]
     """The column that holds it here."""
+    soft_delete: Column[Any] | None = None
+    """What marks a related row as deleted: then it is not there to be related to."""
 
     @classmethod
     def of(cls, relation: Any) -> "Link":
@@ -96,14 +101,16 @@ def _is_unique(table: Table, columns: set[Column[Any]]) -> bool:
     )
 
 
-def related(layout: Layout, link: Link) -> ClauseElement:
+def related(layout: Layout, link: Link, *, name: str) -> ClauseElement:
     """Return the JSON list of what a row's related rows are known by, in its order."""
     held = link.through
     ids = func.string_agg(cast(func.to_json(held), Text), literal_column("','"))
     start, end = (literal_column(f"'{mark}'", Text) for mark in "[]")
     listed = select(func.concat(start, ids.aggregate_order_by(held), end))
     mine = and_(*(inner == outer for outer, inner in link.owners))
-    listed = listed.select_from(link.table).where(mine).correlate(layout.table)
+    visible = _is_visible(layout, link, name)
+    listed = listed.select_from(link.table).where(mine, *visible)
+    listed = listed.correlate(layout.table)
     return (
         select(listed.scalar_subquery())
         .select_from(layout.table)
@@ -134,7 +141,10 @@ def relate(
     ready = (fresh, cast(unknown, ARRAY(BigInteger)).is_(None))
     changes: list[ReturningDelete[int] | ReturningInsert[int]] = []
     if change != "add":
-        changes.append(_removed(link, owner, given, ready, keep=change == "set"))
+        # What a caller cannot see stays: who sets what they see knows of nothing else.
+        visible = _is_visible(layout, link, name)
+        removed = _removed(link, owner, given, ready, keep=change == "set")
+        changes.append(removed.where(*visible))
     if change != "remove":
         changes.append(_added(link, owner, given, ready))
     written = [each.cte(f"__changed_{n}") for n, each in enumerate(changes)]
@@ -177,14 +187,34 @@ def _locked(layout: Layout, link: Link, known: Any, *, matched: bool) -> CTE:
 
 
 def _unknown(layout: Layout, link: Link, given: CTE, name: str) -> ColumnElement[Any]:
+    rows = _there(layout, link, name).subquery("__there")
     there = select(given.c[POSITION]).join_from(
-        given, link.other.table, link.other == given.c["__id"]
+        given, rows, rows.c["__id"] == given.c["__id"]
     )
-    scope = layout.related.get(name)
-    if scope is not None:
-        there = there.where(scope.condition)
     lost = except_(select(given.c[POSITION]), there).subquery("__lost")
     return select(func.array_agg(lost.c[POSITION])).scalar_subquery()
+
+
+def _there(layout: Layout, link: Link, name: str) -> Select[Any]:
+    """Return what the rows are known by that may be seen of those related."""
+    there = select(link.other.label("__id")).where(*_limits(layout, link, name))
+    # Nothing of the owner stands in it, which may be a row of the same table.
+    return there.correlate(None)
+
+
+def _limits(layout: Layout, link: Link, name: str) -> list[ColumnElement[bool]]:
+    scope, mark = layout.related.get(name), link.soft_delete
+    return [
+        *(() if scope is None else (Within(scope.condition),)),
+        *(() if mark is None else (is_active(mark),)),
+    ]
+
+
+def _is_visible(layout: Layout, link: Link, name: str) -> list[ColumnElement[bool]]:
+    """Return the condition of relations to what may be seen; none where all may be."""
+    if not _limits(layout, link, name):
+        return []
+    return [link.through.in_(_there(layout, link, name))]
 
 
 def _removed(

@@ -6,7 +6,9 @@ statement. The snapshot is older than the turn, so the answer of who had it befo
 be there and not be seen: then nothing is kept, and the whole statement fails.
 """
 
+import json
 from collections.abc import Collection, Sequence
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import (
@@ -47,9 +49,11 @@ __all__ = (
     "FINGERPRINT",
     "ONCE",
     "TURN",
+    "answer_place",
     "create_many_once",
     "create_once",
     "kept_answer",
+    "turn_number",
 )
 
 ONCE = "__once"
@@ -58,6 +62,20 @@ FINGERPRINT = "__fingerprint"
 """The name of the parameter that tells one request from another."""
 TURN = "__turn"
 """The name of the parameter with the number of the turn's lock."""
+
+
+def answer_place(layout: Layout, key: str) -> bytes:
+    """Return what the answer to a request is kept under.
+
+    A key belongs to the table and to the scope: nobody meets another's answer.
+    """
+    place = json.dumps([layout.table.fullname, layout.owner, key])
+    return sha256(place.encode()).digest()
+
+
+def turn_number(place: bytes) -> int:
+    """Return the number of the lock that is the turn to answer."""
+    return int.from_bytes(place[:8], signed=True)
 
 
 def create_once(

@@ -9,7 +9,18 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, false, or_, true, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Enum,
+    String,
+    and_,
+    false,
+    or_,
+    true,
+    tuple_,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 from howdah.query import Query
@@ -59,7 +70,8 @@ class Part:
     @staticmethod
     def plain(column: Any, *, down: bool) -> ColumnElement[Any]:
         """Return the part of ORDER BY for rows that all have a value, or none has."""
-        clause: ColumnElement[Any] = column.desc() if down else column.asc()
+        place = _place(column)
+        clause: ColumnElement[Any] = place.desc() if down else place.asc()
         return clause
 
     def at(self, value: object, place: Any) -> ColumnElement[bool]:
@@ -75,7 +87,8 @@ class Part:
         if value is None:
             return (None if nulls_behind else self.column.is_not(None)), None
         down = self.descending is not backward
-        beyond = self.column < place if down else self.column > place
+        here, there = _place(self.column), _place(place)
+        beyond = here < there if down else here > there
         return beyond, (self.column.is_(None) if nulls_behind else None)
 
 
@@ -229,8 +242,8 @@ def _steps(
         at = [parts[n].at(position[n], here[n]) for n in group]
         down = parts[start].descending is not backward
         if len(group) > 1:
-            columns: Any = tuple_(*(parts[number].column for number in group))
-            value: Any = tuple_(*(here[number] for number in group))
+            columns: Any = tuple_(*(_place(parts[number].column) for number in group))
+            value: Any = tuple_(*(_place(here[number]) for number in group))
             beyond, empty = (columns < value if down else columns > value), None
         else:
             columns, value = parts[start].column, here[start]
@@ -238,7 +251,10 @@ def _steps(
             beyond, empty = parts[start].beyond(*given, backward=backward)
         bound = None
         if value is not None:
-            bound = columns <= value if down else columns >= value
+            column, place = (
+                (columns, value) if len(group) > 1 else map(_place, (columns, value))
+            )
+            bound = column <= place if down else column >= place
         found.append(
             _Step(
                 start=start,
@@ -285,6 +301,35 @@ def _type(part: Part) -> TypeEngine[Any]:
 def order_columns(layout: Layout, query: Query) -> list[Any]:
     """Return the columns whose values make a position: the sort's, then the key."""
     return [part.column for part in order(layout, query)]
+
+
+class _Declared(FunctionElement[Any]):
+    """A value of an enum, in the order in which its values are declared."""
+
+    inherit_cache = True
+
+
+@compiles(_Declared)
+def _as_it_is(element: _Declared, compiler: Any, **options: Any) -> str:
+    # PostgreSQL's own enums have this order.
+    return str(compiler.process(*element.clauses, **options))
+
+
+@compiles(_Declared, "sqlite")
+def _by_number(element: _Declared, compiler: Any, **options: Any) -> str:
+    (value,) = element.clauses
+    label: Any = compiler.render_literal_value
+    cases = " ".join(
+        f"WHEN {label(name, String())} THEN {number}"
+        for number, name in enumerate(value.type.enums)  # type: ignore[attr-defined] # an Enum
+    )
+    return f"CASE {compiler.process(value, **options)} {cases} END"
+
+
+def _place(value: Any) -> Any:
+    """Return what puts a value into its place, which an enum has by its declaration."""
+    is_enum = isinstance(value.type, Enum) and value.type.native_enum
+    return _Declared(value) if is_enum else value
 
 
 def position_name(number: int) -> str:

@@ -1,0 +1,62 @@
+"""Which store keeps a resource's rows, where it is given none."""
+
+from pydantic import BaseModel
+
+from howdah.database import Database
+from howdah.errors import Misconfigured
+from howdah.fast import FastStore
+from howdah.memory import MemoryDatabase, MemoryStore
+from howdah.orm import OrmStore
+from howdah.resource.declaration import Declaration
+from howdah.schemas import inexpressible
+from howdah.statements import Layout
+from howdah.store import Store
+
+__all__ = ("chosen_store", "only_python")
+
+
+def chosen_store(
+    cls: type[Declaration], db: Database | MemoryDatabase, layout: Layout
+) -> Store:
+    """Return the fast store where PostgreSQL can write the JSON, else the ORM's.
+
+    Raises Misconfigured where `orm = False` and it cannot.
+    """
+    if isinstance(db, MemoryDatabase):
+        _refuse_attributes(cls, layout)
+        return MemoryStore(db, layout, model=cls.model.__name__)
+    if db.dialect != "postgresql" or cls.orm:
+        return OrmStore(db, layout, model=cls.model)
+    if why := only_python(cls, layout):
+        if cls.orm is False:
+            raise Misconfigured(
+                f"{cls.__name__}: {why}, which PostgreSQL cannot write; let the read "
+                "schema show what columns hold, or drop orm = False"
+            )
+        return OrmStore(db, layout, model=cls.model)
+    return FastStore(db, layout, model=cls.model.__name__)
+
+
+def only_python(cls: type[Declaration], layout: Layout) -> str | None:
+    """Return what of the read schema only Python can show: SQL has columns alone."""
+    if attributes := _attributes(cls.read_schema, layout):
+        return f"{cls.read_schema.__name__}: {', '.join(attributes)} is no column"
+    return inexpressible(cls.read_schema, layout.columns)
+
+
+def _attributes(schema: type[BaseModel], layout: Layout) -> list[str]:
+    """Return the names of what is shown and no column."""
+    return [
+        name
+        for name, info in schema.model_fields.items()
+        if (info.serialization_alias or name) not in layout.columns
+    ]
+
+
+def _refuse_attributes(cls: type[Declaration], layout: Layout) -> None:
+    if attributes := _attributes(cls.read_schema, layout):
+        raise Misconfigured(
+            f"{cls.__name__}: {cls.read_schema.__name__} shows {attributes[0]}, which "
+            "is no column; in memory a row has nothing else, so test on SQLite: "
+            'Database("sqlite://")'
+        )
