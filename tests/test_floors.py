@@ -29,8 +29,8 @@ FLOORS = (
     ("rendering",),
     ("fast", "memory", "migrations", "orm", "repository"),
     ("load", "problems", "pytest_plugin", "scaffold", "telemetry"),
-    ("route", "web"),
-    ("resource",),
+    ("route",),
+    ("resource", "web"),
     ("cli",),
     ("__init__", "__main__"),
 )

@@ -410,8 +410,11 @@ class FastStore:
         return Plan.of(statement, {k: n for s in scopes for k, n in s.names.items()})
 
     def _arguments(self, plan: Plan, values: Mapping[str, Any]) -> Sequence[Any]:
+        scopes = self._layout.scopes
+        if not scopes:
+            return plan.arguments(values)
         given = dict(values)
-        for scope in self._layout.scopes:
+        for scope in scopes:
             given |= scope.values
         return plan.arguments(given)
 
@@ -519,11 +522,11 @@ class FastStore:
             raise NotFound(model=self._model, key=key)
 
     def _holds(self, key: Any) -> bool:
-        values = key_values(self._layout, key).values()
-        return all(
-            limit is None or holds(limit, value)
-            for limit, value in zip(self._largest_keys, values, strict=True)
-        )
+        values = key if len(self._largest_keys) > 1 else (key,)
+        for limit, value in zip(self._largest_keys, values, strict=True):
+            if limit is not None and not holds(limit, value):
+                return False
+        return True
 
     def _check_all(self, keys: Sequence[Any]) -> None:
         """Raise where a batch names a row twice, or one that there cannot be."""

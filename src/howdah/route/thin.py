@@ -9,7 +9,7 @@ says what is wrong with it.
 
 import inspect
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -23,7 +23,10 @@ from starlette.types import Message, Receive, Scope, Send
 from howdah.route.strict import StrictRequest, StrictRoute, as_get
 from howdah.route.texts import check_address, read_json
 
-__all__ = ("Endpoint", "ThinRoute")
+__all__ = ("RAISED", "Endpoint", "Heard", "Thin", "ThinRoute")
+
+RAISED = "howdah.raised"
+"""Where a scope has an error that was met before the app had found the route."""
 
 
 class Endpoint:
@@ -53,36 +56,38 @@ class ThinRoute(StrictRoute):
         super().__init__(*arguments, **options)
         self._own_app = self.app
         # By the place in which the route is included; each may add dependencies.
-        self._ways: dict[int, tuple[Any, _Thin | None]] = {}
+        self._ways: dict[int, tuple[Any, Thin | None]] = {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the thin way where that is FastAPI's answer too, else its way."""
+        if RAISED in scope:
+            raise scope.pop(RAISED)
         scope = as_get(scope)
-        thin = self._way(scope)
+        # A router's own dependencies are known to the context in which it is included.
+        place = scope.get("fastapi", {}).get("effective_route_context", self)
+        thin = self.way(place, scope)
         if thin is None:
             await super().handle(scope, receive, send)
             return
-        heard = _Heard(receive)
-        given = await thin.read(scope, heard)
+        heard = Heard(receive)
+        given = await thin.read(scope, scope["path_params"], heard)
         if given is None:
             await super().handle(scope, heard, send)
             return
         response = await thin.run(**given)
         await response(scope, heard, send)
 
-    def _way(self, scope: Scope) -> "_Thin | None":
+    def way(self, place: Any, scope: Scope) -> "Thin | None":
+        """Return the thin way at a place, None where FastAPI's has to be gone."""
         # FastAPI's telemetry follows its own way step by step.
         if scope.get("fastapi.telemetry") is not None:
             return None
-        # A router's own dependencies are known to the context in which it is included.
-        context = scope.get("fastapi", {}).get("effective_route_context")
-        place = self if context is None else context
         known = self._ways.get(id(place))
         if known is None or known[0] is not place:
             known = self._ways[id(place)] = (place, self._decide(place))
         return known[1] if scope["method"] in (self.methods or ()) else None
 
-    def _decide(self, place: Any) -> "_Thin | None":
+    def _decide(self, place: Any) -> "Thin | None":
         plain = (
             place.dependant.call is self.endpoint
             and isinstance(self.endpoint, Endpoint)
@@ -91,10 +96,10 @@ class ThinRoute(StrictRoute):
             and type(self).get_route_handler is StrictRoute.get_route_handler
             and not _is_watched()
         )
-        return _Thin(place.dependant, self.largest_body) if plain else None
+        return Thin(place.dependant, self.largest_body) if plain else None
 
 
-class _Thin:
+class Thin:
     """Reads from requests what an endpoint takes."""
 
     def __init__(self, dependant: Dependant, largest_body: int | None) -> None:
@@ -107,14 +112,16 @@ class _Thin:
         self._request = dependant.request_param_name
         self._largest_body = largest_body
 
-    async def read(self, scope: Scope, heard: "_Heard") -> dict[str, Any] | None:
+    async def read(
+        self, scope: Scope, path: Mapping[str, Any], heard: "Heard"
+    ) -> dict[str, Any] | None:
         """Return what the endpoint takes, or None for what FastAPI has to see."""
         check_address(scope)
         if self._dependant.dependencies or (self._defaults and scope["query_string"]):
             return None
         given = dict(self._defaults)
         for name, validate in self._path:
-            given[name], faults = validate(scope["path_params"][name])
+            given[name], faults = validate(path[name])
             if faults:
                 return None
         if self._body is not None:
@@ -128,7 +135,7 @@ class _Thin:
             )
         return given
 
-    async def _said(self, scope: Scope, heard: "_Heard") -> Any:
+    async def _said(self, scope: Scope, heard: "Heard") -> Any:
         """Return what the body says; what no endpoint takes where it says nothing."""
         if not _is_short_json(scope, self._largest_body):
             return _NOTHING
@@ -142,7 +149,7 @@ class _Thin:
 _NOTHING = object()
 
 
-class _Heard:
+class Heard:
     """What a client says, and says again to who comes next."""
 
     def __init__(self, receive: Receive) -> None:
