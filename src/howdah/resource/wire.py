@@ -6,6 +6,7 @@ ETags and conditions are those of RFC 9110; a list's links those of RFC 8288.
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -31,6 +32,7 @@ __all__ = (
 )
 
 
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 TOTAL_KIND = "X-Total-Count-Kind"
 """The header that says whether a total was counted or estimated."""
 
@@ -171,7 +173,19 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 
 
 def json_answer(
-    body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None
+    body: bytes, *, status: int = 200, headers: Mapping[str, str] = _NO_HEADERS
 ) -> Response:
     """Answer JSON that is bytes already."""
-    return Response(body, status, headers, media_type="application/json")
+    return _JSON(body, status, headers)
+
+
+class _JSON(Response):
+    """A response as Starlette makes it, without asking what it is made of."""
+
+    def __init__(self, body: bytes, status: int, headers: Mapping[str, str]) -> None:
+        self.body, self.status_code, self.background = body, status, None
+        self.raw_headers = [
+            *((n.lower().encode(), v.encode("latin-1")) for n, v in headers.items()),
+            (b"content-length", b"%d" % len(body)),
+            (b"content-type", b"application/json"),
+        ]

@@ -9,12 +9,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from fastapi.routing import APIRoute
+from starlette.convertors import (
+    FloatConvertor,
+    IntegerConvertor,
+    StringConvertor,
+    UUIDConvertor,
+)
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Scope
 
 from howdah.route.strict import StrictRoute
 
-__all__ = ("Choice", "Routes", "found", "is_sure", "path_of")
+__all__ = ("Choice", "Routes", "is_sure", "path_of")
 
 
 class Routes(list[BaseRoute]):
@@ -36,38 +42,70 @@ class Choice:
 
     def __init__(self, contexts: Sequence[Any]) -> None:
         methods = {method for each in contexts for method in each.methods or ()}
-        self.all = _First(contexts)
+        self._all = _First(contexts)
         self._by_method = {
-            method: _First(
-                [it for it in contexts if method in (it.methods or {method})]
-            )
+            method: _First([it for it in contexts if method in (it.methods or methods)])
             for method in methods
         }
 
-    def first(self, method: str, path: str) -> Any:
-        """Return the route that answers, None where only asking them can tell."""
-        routes = self._by_method.get(method)
-        return routes and routes.of(path)
+    def matches(self, path: str) -> bool:
+        """Say whether any route matches, whatever the method."""
+        return self._all.of(path) is not None
+
+    def first(self, scope: Scope, path: str) -> tuple[Any, Scope]:
+        """Return the route that answers, and what it adds to the scope.
+
+        None stands for what only asking the routes can tell.
+        """
+        routes = self._by_method.get(scope["method"])
+        found = routes and routes.of(path)
+        if not found:
+            return None, {}
+        route, match = found
+        return route.context, route.found(match, scope)
 
 
 class _First:
+    """Some routes, of which the first that matches is wanted."""
+
     def __init__(self, contexts: Sequence[Any]) -> None:
-        self._contexts = contexts
-        forms = (f"(?P<_{n}>{_form(each)})" for n, each in enumerate(contexts))
+        self._routes = [_Pattern(n, each) for n, each in enumerate(contexts)]
+        forms = (f"(?P<_{n}>{it.form})" for n, it in enumerate(self._routes))
         self._match = re.compile(f"(?:{'|'.join(forms)})$").match
 
-    def of(self, path: str) -> Any:
-        """Return the first whose pattern matches, or None."""
+    def of(self, path: str) -> "tuple[_Pattern, re.Match[str]] | None":
+        """Return the first that matches, and how."""
         match = self._match(path)
-        return match and self._contexts[int(str(match.lastgroup)[1:])]
+        return match and (self._routes[int(str(match.lastgroup)[1:])], match)
 
 
-def _form(context: Any) -> str:
-    """Return the pattern of a path; a strict route does not mind the last slash."""
-    pattern = re.sub(r"\(\?P<\w+>", "(?:", context.path_regex.pattern)
-    pattern = pattern.removeprefix("^").removesuffix("$")
-    strict = isinstance(context.original_route, StrictRoute)
-    return f"{pattern.removesuffix('/')}/?" if strict else pattern
+class _Pattern:
+    """One of many patterns, its parameters told from those of the others."""
+
+    def __init__(self, number: int, context: Any) -> None:
+        self.context = context
+        self._endpoint = getattr(context, "endpoint", None)
+        self._parameters = [
+            (name, f"_{number}_{name}", convertor.convert)
+            for name, convertor in context.param_convertors.items()
+        ]
+        form = context.path_regex.pattern.removeprefix("^").removesuffix("$")
+        form = form.replace("(?P<", f"(?P<_{number}_")
+        strict = isinstance(context.original_route, StrictRoute)
+        # A strict route does not mind the last slash.
+        self.form = f"{form.removesuffix('/')}/?" if strict else form
+
+    def found(self, match: re.Match[str], scope: Scope) -> Scope:
+        """Return what the scope of a request has once the route is found."""
+        path = {
+            name: convert(match[group]) for name, group, convert in self._parameters
+        }
+        above = scope.get("path_params")
+        return {
+            "endpoint": self._endpoint,
+            "path_params": {**above, **own} if above else own,
+            "route": self.context.original_route,
+        }
 
 
 def path_of(scope: Scope) -> str | None:
@@ -84,24 +122,15 @@ def path_of(scope: Scope) -> str | None:
     return rest if rest[:1] in {"", "/"} else path
 
 
-def found(context: Any, path: str, scope: Scope) -> Scope:
-    """Return what a request's scope has once the route is found for its path."""
-    other = path[:-1] if path.endswith("/") else f"{path}/"
-    match = context.path_regex.match(path) or context.path_regex.match(other)
-    convertors = context.param_convertors
-    return {
-        "endpoint": context.endpoint,
-        "path_params": {
-            **scope.get("path_params", {}),
-            **{k: convertors[k].convert(v) for k, v in match.groupdict().items()},
-        },
-        "route": context.original_route,
-    }
-
-
-_BY_PATTERN = {it.matches for it in (APIRoute, Mount, Route, StrictRoute)}
+_BY_PATTERN = (APIRoute.matches, Mount.matches, Route.matches)
+_SEGMENTS = (FloatConvertor, IntegerConvertor, StringConvertor, UUIDConvertor)
 
 
 def is_sure(context: Any) -> bool:
     """Say whether a route matches by its pattern alone."""
-    return type(context.original_route).matches in _BY_PATTERN
+    route = context.original_route
+    if isinstance(route, StrictRoute):
+        # A parameter that takes slashes might take the last one as well.
+        known = all(type(it) in _SEGMENTS for it in context.param_convertors.values())
+        return known and type(route).matches is StrictRoute.matches
+    return type(route).matches in _BY_PATTERN

@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from howdah.route.choice import Choice, Routes, found, is_sure, path_of
+from howdah.route.choice import Choice, Routes, is_sure, path_of
 from howdah.route.quick import QuickRouter
 from howdah.route.thin import RAISED, Heard, Thin, ThinRoute
 
@@ -37,7 +37,7 @@ class EarlyRoutes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let the app do it."""
-        place, child, thin = self._find(scope)
+        place, child, thin = self._found(scope)
         if thin is None:
             await self.app(scope, receive, send)
             return
@@ -46,6 +46,7 @@ class EarlyRoutes:
             given = await thin.read(scope, child["path_params"], heard)
             if given is not None:
                 scope.update(child)
+                scope.setdefault("router", self._router)
                 scope["fastapi"] = {**above, "effective_route_context": place}
                 response = await thin.run(**given)
         except Exception as exc:  # noqa: BLE001 - the app's handlers are for any
@@ -55,18 +56,17 @@ class EarlyRoutes:
         else:
             await response(scope, heard, send)
 
-    def _find(self, scope: Scope) -> tuple[Any, Scope, Thin | None]:
+    def _found(self, scope: Scope) -> tuple[Any, Scope, Thin | None]:
         path = path_of(scope) if scope["type"] == "http" else None
         if path is None:
             return _NOBODY
         if not self._known.holds():
             self._known = _Known(self._router)
-        place = self._known.choice.first(scope["method"], path)
+        place, child = self._known.choice.first(scope, path)
         route = place and place.original_route
         if not isinstance(route, ThinRoute) or type(route).handle != ThinRoute.handle:
             return _NOBODY
-        thin = route.way(place, scope)
-        return (place, found(place, path, scope), thin) if thin else _NOBODY
+        return place, child, route.way(place, scope)
 
 
 _NOBODY: tuple[Any, Scope, None] = (None, {}, None)

@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
-from howdah.route.choice import Choice, Routes, found, is_sure, path_of
+from howdah.route.choice import Choice, Routes, is_sure, path_of
 
 __all__ = ("QuickRouter",)
 
@@ -31,12 +31,11 @@ class QuickRouter(APIRouter):
         path, table = path_of(scope), self._table(place)
         if path is None or table is None or scope["type"] != "http":
             return super().matches(scope)
-        if table.choice.all.of(path) is None:
+        if not table.choice.matches(path):
             return Match.NONE, {}
-        context = table.choice.first(scope["method"], path)
+        context, child = table.choice.first(scope, path)
         if context is None or scope.get("fastapi.telemetry") is not None:
             return super().matches(scope)
-        child = found(context, path, scope)
         scope[_CHOSEN] = (place, context, child)
         return Match.FULL, child
 

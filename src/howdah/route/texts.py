@@ -39,8 +39,10 @@ def check_address(scope: Scope) -> None:
     """Refuse escapes that say nothing, text that is no UTF-8, and NUL."""
     query: bytes = scope.get("query_string", b"")
     path: bytes = scope.get("raw_path") or b""
+    if b"%" not in query and b"%" not in path:
+        return
     for place, text in (("query", query), ("path", path)):
-        if b"%" in text and (fault := _address_fault(text)):
+        if fault := _address_fault(text):
             raise _refused(place, fault)
 
 
