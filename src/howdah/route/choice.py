@@ -97,9 +97,7 @@ class _Pattern:
 
     def found(self, match: re.Match[str], scope: Scope) -> Scope:
         """Return what the scope of a request has once the route is found."""
-        path = {
-            name: convert(match[group]) for name, group, convert in self._parameters
-        }
+        own = {name: to(match[group]) for name, group, to in self._parameters}
         above = scope.get("path_params")
         return {
             "endpoint": self._endpoint,
