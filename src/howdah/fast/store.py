@@ -15,6 +15,8 @@ from sqlalchemy import ClauseElement, ColumnElement
 
 from howdah import statements
 from howdah.bulk import (
+    given_twice,
+    known_by,
     missing_rows,
     refuse_twice,
     refuse_unheld,
@@ -33,7 +35,7 @@ from howdah.errors import (
     StillReferenced,
 )
 from howdah.fast.batches import Batch, Changes, key_arrays, key_fields
-from howdah.fast.culprits import name_rows
+from howdah.fast.culprits import is_twice, name_rows
 from howdah.fast.once import new_answer, once_values, refuse_kept, why_refused
 from howdah.fast.plans import Plan, python_defaults
 from howdah.limits import holds, largest, too_large, too_long
@@ -242,6 +244,7 @@ class FastStore:
 
         A known row changes in the fields `changing` alone, and is deleted no more.
         """
+        known_by(on, self._layout.stamped, [values])
         fields = tuple(name for name in self._layout.fields if name in changing)
         plan = self._plan(
             ("upsert", *on, None, *values, None, *fields),
@@ -264,7 +267,7 @@ class FastStore:
         """Insert or change each row, as `upsert` does; all rows or none."""
         if not rows:
             return b"[]"
-        refuse_twice(on, [tuple(row[name] for name in on) for row in rows])
+        refuse_twice(on, known_by(on, self._layout.stamped, rows))
         batch = Batch.of(self._layout, [self._filled(row) for row in rows])
         changes = Changes.of(self._layout, changing)
         plan = self._plan(
@@ -279,8 +282,23 @@ class FastStore:
             ),
         )
         given = {**batch.arrays, **changes.arrays, **self._touched({})}
-        row = await self._write_many(plan, given, self._put(batch, on, changes))
+        becoming = self._put(batch, on, changes)
+        try:
+            row = await self._write_many(plan, given, becoming)
+        except HowdahError as error:
+            if is_twice(error):
+                raise await self._twice(batch, on, given) from error.__cause__
+            raise
         return bytes(row[0].encode())
+
+    async def _twice(
+        self, batch: Batch, on: Sequence[str], given: Mapping[str, Any]
+    ) -> Invalid:
+        """Return the error of rows that PostgreSQL takes for one, as CITEXT is."""
+        columns = [self._layout.fields[name] for name in on]
+        plan = self._renamed(statements.alike(self._new(batch)(), columns))
+        found = (await self._read(plan, given))[0]
+        return given_twice(on, [position - 1 for position in found or ()])
 
     async def relate(
         self,
@@ -522,11 +540,13 @@ class FastStore:
             raise NotFound(model=self._model, key=key)
 
     def _holds(self, key: Any) -> bool:
-        values = key if len(self._largest_keys) > 1 else (key,)
-        for limit, value in zip(self._largest_keys, values, strict=True):
-            if limit is not None and not holds(limit, value):
-                return False
-        return True
+        if len(self._largest_keys) == 1:
+            (limit,) = self._largest_keys
+            return limit is None or holds(limit, key)
+        return all(
+            limit is None or holds(limit, value)
+            for limit, value in zip(self._largest_keys, key, strict=True)
+        )
 
     def _check_all(self, keys: Sequence[Any]) -> None:
         """Raise where a batch names a row twice, or one that there cannot be."""

@@ -26,6 +26,7 @@ from howdah.resource.choice import chosen_store
 from howdah.resource.declaration import Declaration, read_language, read_layout
 from howdah.resource.given import sent
 from howdah.resource.relations import related_resources, with_related
+from howdah.resource.spelling import refuse_misspelt
 from howdah.statements import Layout, Link
 from howdah.store import Change, Match, Once, Row, Store
 
@@ -40,6 +41,7 @@ class Rows(Declaration, Generic[M]):
     def __init__(
         self, db: Database | MemoryDatabase, *, store: Store | None = None
     ) -> None:
+        refuse_misspelt(type(self))
         layout = with_related(type(self), read_layout(type(self)))
         self.db = db
         self.name: str = self.model.__name__
@@ -167,7 +169,7 @@ class Rows(Declaration, Generic[M]):
             )
             for index, row in enumerate(rows)
             for name in self.upsert
-            if getattr(row, name) is None
+            if getattr(row, name, self) is None
         )
         if lacking:
             raise Invalid(errors=lacking)

@@ -21,8 +21,10 @@ from howdah.store import Match, Row
 
 __all__ = (
     "IF_MATCH",
+    "LONGEST_IN_ADDRESS",
     "TOTAL_KIND",
     "Whole",
+    "WholeNumber",
     "answer_page",
     "created_answer",
     "header_lines",
@@ -169,7 +171,19 @@ def _whole(value: object) -> object:
     return value
 
 
+def _number(value: object) -> object:
+    """Refuse what `int` would take from JSON as well: `true`, `"1"`."""
+    if isinstance(value, bool | str):
+        raise ValueError("has to be a whole number")  # noqa: TRY004 - Pydantic wants it
+    return value
+
+
 Whole = Annotated[int, BeforeValidator(_whole)]
+"""A whole number in an address."""
+WholeNumber = Annotated[int, BeforeValidator(_number)]
+"""A whole number in JSON, where 1.0 is one too."""
+LONGEST_IN_ADDRESS = 100
+"""Most values of a list there: of more, servers refuse the address."""
 
 
 def json_answer(

@@ -5,7 +5,7 @@ the same one, as long as each matches by its pattern and nothing else.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi.routing import APIRoute
@@ -62,21 +62,24 @@ class Choice:
         if not found:
             return None, {}
         route, match = found
-        return route.context, route.found(match, scope)
+        child = route.found(match, scope)
+        if route.leaves(child["path_params"]):
+            return None, {}
+        return route.context, child
 
 
 class _First:
     """Some routes, of which the first that matches is wanted."""
 
     def __init__(self, contexts: Sequence[Any]) -> None:
-        self._routes = [_Pattern(n, each) for n, each in enumerate(contexts)]
-        forms = (f"(?P<_{n}>{it.form})" for n, it in enumerate(self._routes))
+        self._routes = {f"_{n}": _Pattern(n, it) for n, it in enumerate(contexts)}
+        forms = (f"(?P<{name}>{it.form})" for name, it in self._routes.items())
         self._match = re.compile(f"(?:{'|'.join(forms)})$").match
 
     def of(self, path: str) -> "tuple[_Pattern, re.Match[str]] | None":
         """Return the first that matches, and how."""
         match = self._match(path)
-        return match and (self._routes[int(str(match.lastgroup)[1:])], match)
+        return match and (self._routes[match.lastgroup or ""], match)
 
 
 class _Pattern:
@@ -94,6 +97,7 @@ class _Pattern:
         strict = isinstance(context.original_route, StrictRoute)
         # A strict route does not mind the last slash.
         self.form = f"{form.removesuffix('/')}/?" if strict else form
+        self.leaves = context.original_route.leaves if strict else _leaves_nothing
 
     def found(self, match: re.Match[str], scope: Scope) -> Scope:
         """Return what the scope of a request has once the route is found."""
@@ -104,6 +108,10 @@ class _Pattern:
             "path_params": {**above, **own} if above else own,
             "route": self.context.original_route,
         }
+
+
+def _leaves_nothing(_: Mapping[str, Any]) -> bool:
+    return False
 
 
 def path_of(scope: Scope) -> str | None:

@@ -5,7 +5,7 @@ GET. Made of FastAPI's own extension points; any router takes it as `route_class
 """
 
 import re
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from typing import Any, ClassVar
 from urllib.parse import unquote_to_bytes
 
@@ -86,7 +86,13 @@ class StrictRoute(APIRoute):
         match, child = super().matches(scope)
         if _SLASH in scope["path"]:
             child["path_params"] = _plain(child.get("path_params", {}))
+        if match is not Match.NONE and self.leaves(child["path_params"]):
+            return Match.NONE, {}
         return match, child
+
+    def leaves(self, values: Mapping[str, Any]) -> bool:  # noqa: ARG002 - for others
+        """Say whether a path with these parameters is left to another route."""
+        return False
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer HEAD as GET; the server leaves the body out."""

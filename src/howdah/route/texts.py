@@ -77,7 +77,6 @@ def read_json(body: bytes) -> Any:
     except json.JSONDecodeError:
         raise
     except ValueError as exc:
-        # A number of more digits than Python reads, or one of our own refusals.
         raise json.JSONDecodeError(str(exc), "", 0) from None
     # Only an escape can bring in a NUL or half a character: neither is JSON or UTF-8.
     if "\\u" in text:
@@ -124,12 +123,22 @@ def _number(text: str) -> _Number:
     return number
 
 
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("a number has more digits than are read") from None
+
+
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
 _DECODER = json.JSONDecoder(
-    object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_number
+    object_pairs_hook=_object,
+    parse_constant=_refuse_constant,
+    parse_float=_number,
+    parse_int=_whole,
 )
 
 

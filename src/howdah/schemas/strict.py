@@ -6,8 +6,8 @@ does not say. A file of CSV has only texts, so the schema itself stays as it is.
 
 import datetime as dt
 from collections.abc import Callable
-from functools import cache
-from typing import Any
+from functools import cache, partial
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
@@ -37,9 +37,20 @@ def strict(schema: type[BaseModel]) -> type[BaseModel]:
 
 def _check(annotation: Any) -> Callable[[Any], Any] | None:
     """Return what refuses values that are of another kind in JSON."""
-    found = {_KINDS.get(part) for part in parts(annotation)}
+    found = {_kind(part) for part in parts(annotation)}
     # One type of several may take what the other has to refuse.
     return found.pop() if len(found) == 1 else None
+
+
+def _kind(part: Any) -> Callable[[Any], Any] | None:
+    if get_origin(part) is not list:
+        return _KINDS.get(part)
+    check = _check(get_args(part)[0])
+    return None if check is None else partial(_each, check)
+
+
+def _each(check: Callable[[Any], Any], values: Any) -> Any:
+    return [check(value) for value in values] if isinstance(values, list) else values
 
 
 def _number(value: Any) -> Any:
