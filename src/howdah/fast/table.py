@@ -23,7 +23,7 @@ from howdah.fast.culprits import name_rows
 from howdah.fast.plans import Plan, python_defaults
 from howdah.limits import holds, largest, too_large, too_long
 from howdah.models import constraint_fields
-from howdah.statements import Becoming, Layout, guard, key_values, value_name
+from howdah.statements import Becoming, Layout, guard, value_name
 from howdah.store import NO_CONDITIONS, Match, Row
 
 __all__ = ("FastTable",)
