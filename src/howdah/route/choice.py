@@ -73,7 +73,9 @@ class _First:
 
     def __init__(self, contexts: Sequence[Any]) -> None:
         self._routes = {f"_{n}": _Pattern(n, it) for n, it in enumerate(contexts)}
-        forms = (f"(?P<{name}>{it.form})" for name, it in self._routes.items())
+        # What matched is told by an empty group at its end: patterns that begin with
+        # plain text are passed over ten times as fast as groups.
+        forms = (f"{it.form}(?P<{name}>)" for name, it in self._routes.items())
         self._match = re.compile(f"(?:{'|'.join(forms)})$").match
 
     def of(self, path: str) -> "tuple[_Pattern, re.Match[str]] | None":

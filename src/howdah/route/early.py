@@ -80,7 +80,9 @@ class _Known:
         self._router = router
         self._lists = [each.routes for each in routers]
         self._counted = self._count()
-        plain = all(type(each).matches in _MATCHES for each in routers)
+        plain = type(router).app is APIRouter.app and all(
+            type(each).matches in _MATCHES for each in routers
+        )
         contexts = (
             each
             for each in iter_route_contexts(router.routes if plain else ())

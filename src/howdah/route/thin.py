@@ -125,7 +125,10 @@ class Thin:
             if faults:
                 return None
         if self._body is not None:
-            value, faults = self._body.validate(await self._said(scope, heard))
+            said = await self._said(scope, heard)
+            if said is _NOTHING:
+                return None
+            value, faults = self._body.validate(said)
             if faults:
                 return None
             given[self._body.name] = value
@@ -136,7 +139,7 @@ class Thin:
         return given
 
     async def _said(self, scope: Scope, heard: "Heard") -> Any:
-        """Return what the body says; what no endpoint takes where it says nothing."""
+        """Return what the body says, `_NOTHING` where FastAPI has to say why not."""
         if not _is_short_json(scope, self._largest_body):
             return _NOTHING
         body = await heard.body(self._largest_body)
@@ -186,7 +189,7 @@ def _is_short_json(scope: Scope, most: int | None) -> bool:
     """Say whether the headers announce a body that there is nothing to say about."""
     if MAX_BODY_SIZE_SCOPE_KEY in scope:
         return False
-    headers = dict(reversed(scope["headers"]))
+    headers = dict(reversed(list(scope["headers"])))
     length = headers.get(b"content-length", b"0")
     return headers.get(b"content-type", b"").lower() in _JSON and (
         most is None or (length.isdigit() and int(length) <= most)
