@@ -32,57 +32,68 @@ class Seat(Base):
 
 
 class Labels(Resource[Label]):
-    filters = ("id", "word", "weight", "is_active")
-    sort = filters
+    filters = ("is_active",)
+    sort = ("id", "word", "weight")
     search = ("word",)
     soft_delete = "is_active"
     upsert = ("word",)
 
 
 class Wholes(Kinds):
-    """Kinds with relations; their many filters are asked in parts, below."""
+    """Rows with every column, written and read; batches are what Labels have."""
 
-    filters = ("id", "labels__word")
+    filters = ("labels__is_active",)
     search = ()
     relations = ("labels",)
     include: ClassVar = {"labels": Labels}
+    without = ("create_many", "update_many", "patch", "count")
+
+
+class Asked(Kinds):
+    """Filters on every column in the body of a search, each of its JSON's type."""
+
+    only = ("query",)
 
 
 class Numbers(Kinds):
-    filters = ("big", "price", "loose", "double", "flag", "level")
+    """Filters in an address, by the kinds of texts that they are read from."""
+
+    filters = ("big", "price", "double", "level")
     sort = filters
     search = ()
-    only = ("list", "query")
+    only = ("list",)
+    without = ("count", "query")
 
 
 class Texts(Numbers):
-    filters = ("word", "ref", "blob", "colour", "address", "extra", "tags")
-    sort = filters[:5]
+    filters = ("word", "ref", "blob", "colour", "address")
+    sort = filters
 
 
 class Moments(Numbers):
-    filters = ("day", "hour", "moment", "local", "span")
+    filters = ("moment", "local", "span")
     sort = filters
 
 
 class Places(Resource[Place]):
-    filters = ("name", "note")
-    sort = filters
+    sort = ("name", "note")
     soft_delete = "deleted_at"
     envelope = True
     require_match = True
 
 
 class Seats(Resource[Seat]):
-    filters = ("hall", "number", "guest")
-    sort = filters
+    sort = ("hall", "number", "guest")
     upsert = ("hall", "number")
+
+
+_ALL = (Wholes, Labels, Places, Seats, Asked, Numbers, Texts, Moments)
 
 
 def make_app(db: Database) -> FastAPI:
     app = FastAPI()
     connect(app, db)
-    for cls in (Wholes, Labels, Places, Seats, Numbers, Texts, Moments):
+    for cls in _ALL:
         place = cls.__name__.lower()
         app.include_router(cls(db).router(prefix=f"/{place}", tags=[place]))
     return app

@@ -290,9 +290,13 @@ async def test_null_for_a_required_column_is_422_with_its_field(client):
     await client.post("/items/", json=NOTEBOOK)
 
     response = await client.put("/items/1", json={"name": None})
+    document = (await client.get("/openapi.json")).json()
 
     members = assert_problem(response, 422, "invalid")
     assert [error["field"] for error in members["errors"]] == ["name"]
+    fields = document["components"]["schemas"]["ItemUpdate"]["properties"]
+    assert fields["name"]["type"] == "string"
+    assert {"type": "null"} in fields["tax"]["anyOf"]
 
 
 async def test_405_names_every_method_of_the_path(client):

@@ -30,7 +30,8 @@ def update_many_action(resource: Rows[Any]) -> Action:
         """Change in each row the fields that it sends; all rows or none."""
         return json_answer(await resource.update_many(rows))
 
-    schema: Any = _with_key(resource, strict(resource.update_schema))
+    change = strict(resource.update_schema, never_null=resource.never_null)
+    schema: Any = _with_key(resource, change)
     rows = Annotated[list[schema], Constrained(max_length=resource.batch)]
     return Action(
         "update_many",

@@ -112,6 +112,19 @@ class Rows(Declaration, Generic[M]):
         finally:
             self._callers.reset(token)
 
+    @property
+    def never_null(self) -> frozenset[str]:
+        """The fields of changes for which null is no value that a row may have.
+
+        There are none where code of one's own may make something of it.
+        """
+        cls = type(self)
+        own = cls.update is not Rows.update or cls.update_many is not Rows.update_many
+        if own or is_declared(cls, "before_write"):
+            return frozenset()
+        names = self.update_schema.model_fields.keys() & self.fields.keys()
+        return frozenset(name for name in names if not self.fields[name].nullable)
+
     async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
         """Return one row, or raise NotFound; `show` says what of it."""
         return await self.store.get(key, show=show)

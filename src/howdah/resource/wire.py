@@ -92,7 +92,8 @@ def read_match(resource: Rows[Any], request: Request) -> Match:
 def tagged_answer(row: Row, request: Request | None = None) -> Response:
     """Answer a row with its ETag; 304 where the request to read it knows the version.
 
-    There is no request where the row has just been changed.
+    There is no request where the row has just been changed, or where its tag does not
+    tell of all that is answered.
     """
     headers = {"ETag": _etag(row)}
     if request is not None and _knows(request, row):
