@@ -14,7 +14,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from howdah.load.convert import Convert, check_of, convert_of
 from howdah.load.plan import Plan, Slot
-from howdah.load.reader import Bad, Fault, Record
+from howdah.load.records import Bad, Fault, Record
 
 __all__ = ("Rows", "Validator")
 
@@ -64,7 +64,8 @@ class Validator:
         for place, values in enumerate(columns):
             columns[place] = self._convert(place, values, faults)
         if columns:
-            columns += [[each.value() for _ in objects] for each in self._plan.defaults]
+            count = len(objects)
+            columns += [each.values(count) for each in self._plan.defaults]
         rows = Rows(values=list(zip(*columns, strict=True)), records=good, bad=bad)
         return _without(rows, faults) if any(faults.values()) else rows
 
