@@ -26,6 +26,8 @@ from howdah.load.records import (
 
 __all__ = ("Separated", "Sheet")
 
+_FEW = 250
+
 
 class Separated:
     """A text of separated values: the names in its head, and the rows below."""
@@ -65,40 +67,48 @@ class Separated:
     def _sheet(self, size: int) -> "Batch | Sheet | None":
         """Take the next rows; None where there are no more."""
         parsed = self._form.parsed(self._lines.ahead())
-        rows = list(islice(parsed, size))
+        fields, even = self._fields(islice(parsed, size))
         first = self._lines.count + 1
         text = self._lines.take(parsed.line_num)
         if not text:
             return None
-        # A blank line is a row without fields, and no record.
-        rows = [row for row in rows if row]
-        sheet = Sheet(first, text, rows, self._form)
-        even = {len(self.names)}.issuperset(map(len, rows))
+        sheet = Sheet(first, text, fields, self._form)
         return sheet if even and storable(text) else sheet.batch()
+
+    def _fields(self, rows: Iterator[list[str]]) -> tuple[list[str], bool]:
+        """Return the fields of all rows, and whether each row had as many as names."""
+        fields, even = list[str](), True
+        width = {len(self.names)}
+        # Thousands of rows at once would have the garbage collector look at them.
+        while some := list(islice(rows, _FEW)):
+            # A blank line is a row without fields, and no record.
+            some = [row for row in some if row]
+            even = even and width.issuperset(map(len, some))
+            fields.extend(chain.from_iterable(some))
+        return fields, even
 
 
 class Sheet:
     """Some rows that can be read, with as many fields each as the head has names."""
 
     def __init__(
-        self, first: int, text: str, rows: Sequence[Sequence[str]], form: "_Form"
+        self, first: int, text: str, fields: Sequence[str], form: "_Form"
     ) -> None:
-        self.count = len(rows)
-        self.text = text
+        self.count = len(fields) // len(form.names)
         self._first = first
-        self._rows = rows
+        self._text = text
+        self._fields = fields
         self._form = form
 
     def columns(self) -> dict[str, Sequence[str]]:
-        """Return the columns by their names, once: the rows are forgotten."""
-        fields = list(chain.from_iterable(self._rows))
-        self._rows = ()
-        names = self._form.names
+        """Return the columns by their names, once: the fields are forgotten."""
+        fields, names = self._fields, self._form.names
+        self._fields = ()
         return {name: fields[at :: len(names)] for at, name in enumerate(names)}
 
     def batch(self) -> Batch:
         """Read the same rows as records."""
-        text = iter([self.text])
+        text = iter([self._text])
         lines = Lines(partial(next, text, ""), taken=self._first - 1)
         return Batch.of(self._form.records(lines))
 

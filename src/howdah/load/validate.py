@@ -146,7 +146,7 @@ class Validator:
             return values
         try:
             return convert(values)
-        except (ValueError, TypeError, AttributeError):
+        except _UNFIT:
             # Some value of a type of the user's own; find out whose.
             return [
                 self._convert_one(convert, value, slot, faults.setdefault(index, []))
@@ -158,12 +158,15 @@ class Validator:
     ) -> Any:
         try:
             return convert([value])[0]
-        except (ValueError, TypeError, AttributeError):
+        except _UNFIT:
             name = self._plan.names.get(slot.field, slot.field)
             faults.append(Fault(name, "does not fit the type of its column"))
             return None
 
 
+# What converting a value raises that its column cannot hold, such as a moment that is
+# beyond the last year in UTC.
+_UNFIT = (ValueError, TypeError, AttributeError, OverflowError)
 _REASONS = {"missing": "is required and has no value"}
 
 
