@@ -16,17 +16,20 @@ from sqlalchemy import (
     REAL,
     BigInteger,
     Boolean,
+    Column,
     Computed,
     Date,
     DateTime,
     Double,
     Enum,
+    ForeignKey,
     Integer,
     Interval,
     LargeBinary,
     Numeric,
     SmallInteger,
     String,
+    Table,
     Text,
     Time,
     Uuid,
@@ -34,7 +37,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, INET, JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from howdah import Database, Resource, connect
 from howdah.models import SECRET
@@ -52,6 +55,25 @@ class Colour(enum.Enum):
 class Level(enum.IntEnum):
     LOW = 1
     HIGH = 10
+
+
+KIND_LABELS = Table(
+    "kind_labels",
+    Base.metadata,
+    Column("kind_id", ForeignKey("kinds.id"), primary_key=True),
+    Column("label_id", ForeignKey("labels.id"), primary_key=True, index=True),
+)
+
+
+class Label(Base):
+    """Of what people call things, known by its word."""
+
+    __tablename__ = "labels"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    word: Mapped[str] = mapped_column(String(20), unique=True)
+    weight: Mapped[int | None] = mapped_column(SmallInteger)
+    is_active: Mapped[bool] = mapped_column(Boolean, default=True)
 
 
 class Kind(Base):
@@ -96,6 +118,8 @@ class Kind(Base):
     created_at: Mapped[dt.datetime] = mapped_column(
         DateTime(timezone=True), server_default=func.now()
     )
+
+    labels: Mapped[list[Label]] = relationship(secondary=KIND_LABELS)
 
 
 COLUMNS = tuple(Kind.__table__.columns.keys())

@@ -486,6 +486,8 @@ async def test_a_plain_endpoint_replaces_an_action(db):
             for path in ("7", "special", "special/", "inner", "late")
         ]
         patched = await client.patch("/items/7", json={})
+        refused = await client.delete("/items/late")
+        total = await client.get("/items/count")
         listed = await client.get("/items/")
         paths = (await client.get("/openapi.json")).json()["paths"]
 
@@ -498,6 +500,8 @@ async def test_a_plain_endpoint_replaces_an_action(db):
         {"key": "late"},
     ]
     assert (patched.status_code, listed.json()) == (404, [])
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
+    assert total.json() == {"total": 0}
     assert set(paths["/items/{key}"]) == {"get"}
     assert "get" not in paths["/items/{item_id}"]
 

@@ -13,8 +13,10 @@ from sqlalchemy import text
 from sqlmodel import select
 
 from howdah import Database
+from howdah.errors import InvalidQuery
 from howdah.paging import OffsetPage
 from howdah.query import Query
+from howdah.rendering import read_position
 from howdah.schemas import inexpressible
 
 pytestmark = pytest.mark.anyio
@@ -68,6 +70,55 @@ async def client(database_url):
             yield client
 
 
+_MOST_WALKED = 20
+
+
+async def walked(client, path):
+    """The ids of all pages, and then of those before the last one, backwards."""
+    found = {"next": [], "prev": []}
+    for relation, ids in found.items():
+        while path is not None:
+            response = await client.get(path)
+            assert response.status_code == 200, response.text
+            ids += [row["id"] for row in response.json()]
+            assert len(ids) <= _MOST_WALKED, ids
+            last, path = path, response.links.get(relation, {}).get("url")
+        path = (await client.get(last)).links.get("prev", {}).get("url")
+    return found["next"], found["prev"]
+
+
+@pytest.mark.parametrize("name", ["loose", "double", "real", "moment", "local", "day"])
+async def test_a_walk_goes_past_values_that_no_client_can_send(
+    client, database_url, name
+):
+    numbers = {"NaN", "Infinity", "-Infinity", "1", "-0"}
+    moments = {"infinity", "-infinity", "2024-02-29", "2024-03-01"}
+    values = numbers if name in {"loose", "double", "real"} else moments
+    async with Database(database_url) as db, db.engine.begin() as connection:
+        for value in [*values, *values]:
+            made = text(f"INSERT INTO kinds (id, {name}) VALUES (DEFAULT, '{value}')")
+            await connection.execute(made)
+
+    for sign in ("", "-"):
+        there, back = await walked(client, f"/kinds/?limit=1&sort={sign}{name}")
+
+        assert sorted(there) == list(range(1, 2 * len(values) + 1))
+        assert back == there[-2::-1]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        (Kind.moment, "0001-01-01T00:00:00+14:00"),
+        (Kind.moment, "2024-02-29T12:00:00"),
+        (Kind.local, "2024-02-29T12:00:00Z"),
+    ],
+)
+def test_a_cursor_holds_moments_as_their_column_does(column, value):
+    with pytest.raises(InvalidQuery):
+        read_position([Kind.__table__.columns[column.key]], [value])
+
+
 async def test_what_goes_in_comes_out(client):
     created = await client.post("/kinds/", json=SENT)
 
@@ -78,6 +129,25 @@ async def test_what_goes_in_comes_out(client):
     again = await client.get(created.headers["Location"])
     assert again.json() == row
     Kinds.read_schema.model_validate(row)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("moments", [0]),
+        ("numbers", ["1"]),
+        ("address", 1),
+        ("address", "one"),
+        ("address", "fe80::1%eth0"),
+    ],
+)
+async def test_a_value_of_another_kind_is_refused_by_the_name_of_its_field(
+    client, name, value
+):
+    response = await client.post("/kinds/", json={name: value})
+
+    members = assert_problem(response, 422, "invalid")
+    assert [error["field"] for error in members["errors"]] == [name]
 
 
 async def test_null_goes_in_and_comes_out_of_all_that_may_be_null(client):

@@ -46,6 +46,7 @@ EXACT = {
     "23001": StillReferenced,
     "23502": Invalid,
     "23503": MissingReference,
+    "2201E": Duplicate,
     "2201G": Forbidden,
     "23505": Duplicate,
     "23514": Invalid,

@@ -418,7 +418,7 @@ async def test_a_shape_is_compiled_once(make, compiled):
 
 
 async def test_plans_are_bounded(make, compiled, monkeypatch):
-    monkeypatch.setattr("howdah.fast.store._MOST_PLANS", 2)
+    monkeypatch.setattr("howdah.fast.table._MOST_PLANS", 2)
     store = make(GONE)
 
     await store.count(Query())

@@ -107,6 +107,18 @@ async def test_a_row_in_parts_keeps_its_tag(client):
     assert again.status_code == 304
 
 
+@pytest.mark.parametrize("known", ["*", "{}", "W/{}"])
+async def test_a_tag_says_nothing_of_what_is_embedded(client, known):
+    path = "/books/1?include=author"
+    tag = (await client.get(path)).headers["etag"]
+    await client.patch("/authors/1", json={"name": "Anne"})
+
+    again = await client.get(path, headers={"if-none-match": known.format(tag)})
+
+    assert (again.status_code, again.headers["etag"]) == (200, tag)
+    assert again.json()["author"]["name"] == "Anne"
+
+
 @pytest.mark.parametrize("shown", ["fields=title", "include=tags", "fields=id"])
 @pytest.mark.parametrize("order", ["", "&sort=-author_id,title", "&sort=title"])
 async def test_a_walk_needs_no_key_among_the_fields(client, shown, order):

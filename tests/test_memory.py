@@ -1,7 +1,7 @@
 """What is the memory store's own; what every store does is held in tests/contract."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from catalogue import (
@@ -19,6 +19,8 @@ from pydantic import BaseModel
 from sqlalchemy import (
     CheckConstraint,
     Column,
+    Date,
+    DateTime,
     ForeignKey,
     Integer,
     MetaData,
@@ -140,6 +142,13 @@ RULED.append_constraint(CheckConstraint(RULED.c.low < RULED.c.high, name="in_ord
 RULED.append_constraint(CheckConstraint("low > 1000", name="told as text"))
 
 
+class MadeRead(Shown):
+    at: datetime
+    told: datetime
+    day: date
+    changed: datetime | None
+
+
 class RuledRead(Shown):
     low: int | None
     high: int | None
@@ -169,6 +178,25 @@ async def test_rules_and_defaults_of_the_table_are_kept(memory):
     with pytest.raises(Invalid):
         await ruled.update(1, {"high": 1})
     assert read(await ruled.get(1)) == row
+
+
+async def test_the_present_goes_into_columns_without_a_zone(memory):
+    table = Table(
+        "made",
+        MetaData(),
+        Column("id", Integer, primary_key=True),
+        Column("at", DateTime, server_default=func.now()),
+        Column("told", DateTime, server_default=text("now()")),
+        Column("day", Date, server_default=func.now()),
+        Column("changed", DateTime, onupdate=func.now()),
+    )
+    made = store(memory, table, MadeRead)
+
+    await made.create({})
+    row = read(await made.update(1, {"id": 2}))
+
+    moments = dict.fromkeys(("at", "told", "changed"), "2024-02-29T00:00:00")
+    assert row == {"id": 2, "day": "2024-02-29", **moments}
 
 
 def test_a_default_that_only_a_database_knows_is_refused_at_the_start(memory):

@@ -53,6 +53,30 @@ def same(first, again):
     ]
 
 
+async def test_of_the_hooks_the_one_before_runs_again(db):
+    await create_tables(db)
+    told = []
+
+    class Told(Categories):
+        def before_write(self, change):
+            told.append(("before", change.keys))
+
+        def after_write(self, change):
+            told.append(("after", change.keys))
+
+    app = FastAPI()
+    connect(app, db)
+    app.include_router(Told(db).router(prefix="/told"))
+    async with client_of(app) as client:
+        for path, body in [("/told/", {"name": "a"}), ("/told/batch", [{"name": "b"}])]:
+            key = {"Idempotency-Key": path}
+            first = await client.post(path, json=body, headers=key)
+            same(first, await client.post(path, json=body, headers=key))
+
+    one = [("before", ()), ("after", (1,)), ("before", ())]
+    assert told == [*one, ("before", ()), ("after", ()), ("before", ())]
+
+
 async def test_a_creation_sent_again_gets_the_first_answer(client):
     first = await client.post("/items/", json=NOTEBOOK, headers=KEY)
     again = await client.post("/items/", json=NOTEBOOK, headers=KEY)

@@ -110,21 +110,26 @@ class Included(Posts):
     include = {"tags": OwnTags}  # noqa: RUF012 - as people write it
 
 
-@pytest.fixture(params=["fast", "memory"])
+@pytest.fixture(params=["fast", "orm", "memory"])
 async def client(request, db):
     """A client of two posts and tags 1 to 5."""
     async with db.engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
-    database = db if request.param == "fast" else MemoryDatabase()
+    database = MemoryDatabase() if request.param == "memory" else db
     app = FastAPI()
     problems.install(app)
-    app.include_router(Posts(database).router(prefix="/posts"))
-    app.include_router(Owned(database).router(prefix="/owned"))
-    app.include_router(Shown(database).router(prefix="/shown"))
-    app.include_router(Labelled(database).router(prefix="/labelled"))
-    app.include_router(Included(database).router(prefix="/included"))
-    app.include_router(Tags(database).router(prefix="/tags"))
-    app.include_router(OwnTags(database).router(prefix="/own-tags"))
+
+    def served(resource):
+        members = {"orm": True} if request.param == "orm" else {}
+        return type(resource.__name__, (resource,), members)(database)
+
+    app.include_router(served(Posts).router(prefix="/posts"))
+    app.include_router(served(Owned).router(prefix="/owned"))
+    app.include_router(served(Shown).router(prefix="/shown"))
+    app.include_router(served(Labelled).router(prefix="/labelled"))
+    app.include_router(served(Included).router(prefix="/included"))
+    app.include_router(served(Tags).router(prefix="/tags"))
+    app.include_router(served(OwnTags).router(prefix="/own-tags"))
     async with client_of(app) as client:
         for title in "ab":
             await client.post("/posts/", json={"title": title})
@@ -155,6 +160,17 @@ async def test_related_ids_are_set_added_and_removed(client):
         assert response.headers["etag"] == await tag_of(client)
         assert await ids(client) == want
     assert await ids(client, 2) == []
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST", "DELETE"])
+@pytest.mark.parametrize("given", [[True], ["1"], [1.5], {"id": 1}, 1, [[1]], [None]])
+async def test_an_id_is_of_its_own_type(client, method, given):
+    await client.put("/posts/1/tags", json=[1, 2])
+
+    refused = await client.request(method, "/posts/1/tags", json=given)
+
+    assert_problem(refused, 422, "invalid")
+    assert await ids(client) == [1, 2]
 
 
 async def test_ids_may_be_removed_by_parameters(client):

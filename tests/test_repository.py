@@ -112,6 +112,8 @@ async def test_a_row_is_got_and_found(session):
     assert await items.get(1) is row
     assert await items.find(1) is row
     assert await items.find(2) is None
+    assert await items.find(2**31) is None
+    assert await items.find(-(2**70)) is None
     with pytest.raises(NotFound, match=r"^Item ID 2 not found$") as caught:
         await items.get(2)
     assert (caught.value.model, caught.value.key) == ("Item", 2)
@@ -280,11 +282,11 @@ async def test_a_declarative_model_has_all_the_verbs(session):
     assert await users.exists(User.email == "c@example.org")
 
 
-async def test_a_key_that_the_column_cannot_hold_is_refused(db):
-    for key in (2**40, "abc"):
-        with pytest.raises(Invalid):
-            async with db.transaction() as session:
-                await ItemRepository(session).get(key)
+@pytest.mark.parametrize(("key", "error"), [(2**40, NotFound), ("abc", Invalid)])
+async def test_no_row_has_a_key_that_the_column_cannot_hold(db, key, error):
+    with pytest.raises(error):
+        async with db.transaction() as session:
+            await ItemRepository(session).get(key)
 
 
 def test_a_repository_without_a_model_is_refused():

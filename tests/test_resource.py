@@ -5,7 +5,9 @@ from decimal import Decimal
 import pytest
 from catalogue import (
     NOTEBOOK,
+    Categories,
     Category,
+    CategoryRead,
     Item,
     ItemCreate,
     ItemRead,
@@ -15,8 +17,51 @@ from catalogue import (
 from pydantic import BaseModel
 
 from howdah import Database, Misconfigured, Resource
+from howdah.memory import MemoryDatabase
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [
+        ("reqire_match", True, "require_match"),
+        ("readonly", True, "read_only"),
+        ("filter", ("name",), "filters"),
+        ("serach", ("name",), "search"),
+        ("soft_deleted", "is_active", "soft_delete"),
+        ("read_schemas", CategoryRead, "read_schema"),
+        ("scop", lambda _self: None, "scope"),
+        ("befor_write", lambda _self, _change: None, "before_write"),
+    ],
+)
+def test_a_misspelt_attribute_is_refused_with_its_cure(name, value, meant):
+    slip = type("Slip", (Categories,), {name: value})
+    child = type("Child", (slip,), {})
+
+    with pytest.raises(Misconfigured, match=f"Slip has {name}, .* mean {meant}"):
+        child(MemoryDatabase())
+
+
+def test_attributes_of_ones_own_are_ones_own():
+    class Own(Categories):
+        scopes = ("read", "write")
+        sort_by = "name"
+        page_size = 7
+        _reqire_match = True
+        searched: bool
+
+        def created(self):
+            return self.sort_by
+
+        def pages(self):
+            return self.page_size
+
+        @property
+        def models(self):
+            return []
+
+    assert Own(MemoryDatabase()).created() == "name"
 
 
 async def test_a_created_row_is_answered_with_its_place(client):
@@ -245,9 +290,13 @@ async def test_null_for_a_required_column_is_422_with_its_field(client):
     await client.post("/items/", json=NOTEBOOK)
 
     response = await client.put("/items/1", json={"name": None})
+    document = (await client.get("/openapi.json")).json()
 
     members = assert_problem(response, 422, "invalid")
     assert [error["field"] for error in members["errors"]] == ["name"]
+    fields = document["components"]["schemas"]["ItemUpdate"]["properties"]
+    assert fields["name"]["type"] == "string"
+    assert {"type": "null"} in fields["tax"]["anyOf"]
 
 
 async def test_405_names_every_method_of_the_path(client):
@@ -255,6 +304,23 @@ async def test_405_names_every_method_of_the_path(client):
 
     assert_problem(response, 405, "method_not_allowed")
     assert response.headers["allow"] == "GET, HEAD, POST"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/items/count", "GET, HEAD"),
+        ("PUT", "/items/count/", "GET, HEAD"),
+        ("DELETE", "/items/search", "GET, HEAD, POST"),
+        ("GET", "/items/batch", "DELETE, PATCH, POST"),
+        ("OPTIONS", "/items/1", "DELETE, GET, HEAD, PATCH, PUT"),
+    ],
+)
+async def test_a_fixed_path_is_no_key_in_any_method(client, method, path, allowed):
+    response = await client.request(method, path)
+
+    assert_problem(response, 405, "method_not_allowed")
+    assert response.headers["allow"] == allowed
 
 
 async def test_openapi_documents_schemas_and_problems(client):

@@ -61,7 +61,7 @@ async def post(client, body: bytes, media_type: str = "application/json"):
         (rb'{"text": "\ud800"}', "half a character"),
         (b'{"text": "\xff"}', "no UTF-8"),
         (b'{"more": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
-        (b'{"number": ' + b"1" * 5000 + b"}", "is no JSON"),
+        (b'{"number": ' + b"1" * 5000 + b"}", "more digits than are read"),
         (b"{", "is no JSON"),
         (b'{"text": "a"} x', "Extra data at character"),
     ],

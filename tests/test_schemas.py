@@ -30,6 +30,7 @@ from sqlmodel import Field, SQLModel
 
 from howdah import Database, Misconfigured, Resource, connect
 from howdah.models import SECRET, secret
+from howdah.resource import Embed
 from howdah.schemas import create_schema, read_schema, update_schema
 
 pytestmark = pytest.mark.anyio
@@ -250,10 +251,39 @@ class Password(BaseModel):
     password: str | None = Constrained(default=None, max_length=9)
 
 
+class NoteSeen(BaseModel):
+    id: uuid.UUID
+    token: str | None
+
+
+class Hushed(BaseModel):
+    id: int
+    name: SecretStr
+
+
+class OwnerSeen(BaseModel):
+    pin: str
+
+
+class OwnerNamed(BaseModel):
+    id: int
+
+
+class OwnerHushed(BaseModel):
+    id: SecretStr | None
+
+
 @pytest.mark.parametrize(
     "members",
     [
         {"read_schema": ThingSeen},
+        {"read_schema": Hushed},
+        {"model": Note, "read_schema": NoteSeen},
+        {"model": Note, "filters": ("token",)},
+        {"model": Note, "sort": ("token",)},
+        {"include": {"owner": OwnerSeen}},
+        {"include": {"owner": OwnerHushed}},
+        {"include": {"owner": Embed(OwnerNamed, sort=("pin",))}},
         {"read_schema": Owner},
         {"filters": ("password",)},
         {"filters": ("owner__pin",)},

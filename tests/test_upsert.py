@@ -2,12 +2,24 @@
 
 import asyncio
 from datetime import datetime
+from typing import Annotated
 
 import pytest
 from catalogue import assert_problem, client_of
-from fastapi import FastAPI
+from fastapi import FastAPI, Header
 from pydantic import BaseModel
-from sqlalchemy import Column, Integer, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    Column,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+    true,
+)
+from sqlalchemy.dialects.postgresql import CITEXT
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlmodel import Field
 
 from howdah import (
@@ -17,6 +29,7 @@ from howdah import (
     TimestampFields,
     connect,
 )
+from howdah.memory import MemoryDatabase
 from howdah.models import unique_where, unique_while_active
 
 pytestmark = pytest.mark.anyio
@@ -220,6 +233,112 @@ async def test_openapi_knows_both_answers(client):
 
     assert {"200", "201", "409", "422"} <= put["responses"].keys()
     assert put["operationId"] == "products_put"
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData()
+
+
+class Word(Base):
+    __tablename__ = "words"
+    __table_args__ = (UniqueConstraint("owner", "word"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    owner: Mapped[str]
+    word: Mapped[str]
+    note: Mapped[str | None]
+    label: Mapped[str | None] = mapped_column(CITEXT, unique=True)
+
+
+class Labels(Resource[Word]):
+    upsert = ("label",)
+
+
+class Words(Resource[Word]):
+    server_owned = ("owner",)
+    upsert = ("owner", "word")
+
+    def scope(self, owner: Annotated[str, Header()]):
+        return true() if owner == "root" else Word.owner == owner
+
+
+class SentWords(Words):
+    """The same, with an owner that is sent and not heard."""
+
+    server_owned = ()
+
+
+@pytest.fixture(params=["fast", "orm", "memory"])
+async def words(request, db):
+    async with db.engine.begin() as connection:
+        await connection.execute(text("CREATE EXTENSION IF NOT EXISTS citext"))
+        await connection.run_sync(Base.metadata.create_all)
+    app = FastAPI()
+    connect(app, db)
+    database = MemoryDatabase() if request.param == "memory" else db
+    members = {"orm": True} if request.param == "orm" else {}
+    for resource in (Labels, Words, SentWords):
+        served = type(resource.__name__, (resource,), members)(database)
+        app.include_router(served.router(prefix=f"/{resource.__name__.lower()}"))
+    async with client_of(app) as client:
+        client.store = request.param
+        yield client
+
+
+ANN, BOB, ROOT = ({"owner": name} for name in ("ann", "bob", "root"))
+
+
+@pytest.mark.parametrize("path", ["/words/", "/sentwords/"])
+async def test_rows_are_known_by_what_their_scope_gives_them(words, path):
+    sent = {} if path == "/words/" else {"owner": "bob"}
+
+    statuses = [
+        (await words.put(path, json={"word": "a", **sent}, headers=who)).status_code
+        for who in (ANN, ANN, BOB, ANN)
+    ]
+    batch = [{"word": "a", "note": "n", **sent}, {"word": "b", **sent}]
+    put = await words.put(f"{path}batch", json=batch, headers=ANN)
+    found = (await words.get(path, headers=BOB)).json()
+
+    assert statuses == [201, 200, 201, 200]
+    assert put.status_code == 200, put.text
+    kept = [(row["owner"], row["word"], row["note"]) for row in put.json()]
+    assert kept == [("ann", "a", "n"), ("ann", "b", None)]
+    assert [(row["owner"], row["note"]) for row in found] == [("bob", None)]
+
+
+async def test_rows_that_a_scope_makes_one_are_named(words):
+    batch = [{"word": "a", "owner": "x"}, {"word": "b", "owner": "x"}]
+    batch.append({"word": "a", "owner": "y"})
+
+    answer = await words.put("/sentwords/batch", json=batch, headers=ANN)
+
+    members = assert_problem(answer, 422, "invalid")
+    assert {error["index"] for error in members["errors"]} == {2}
+    assert (await words.get("/words/", headers=ROOT)).json() == []
+
+
+async def test_a_scope_that_gives_nothing_leaves_rows_unknowable(words):
+    one = await words.put("/words/", json={"word": "a"}, headers=ROOT)
+    many = await words.put("/words/batch", json=[{"word": "a"}], headers=ROOT)
+
+    for answer in (one, many):
+        members = assert_problem(answer, 422, "invalid")
+        assert [error["field"] for error in members["errors"]] == ["owner"]
+
+
+@pytest.mark.parametrize("words", ["fast"], indirect=True)
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+async def test_texts_that_differ_in_case_alone_are_named(words, method):
+    labels = ["one", "Two", "three", "tWO", "ONE"]
+    batch = [{"owner": "x", "word": w, "label": w} for w in labels]
+
+    answer = await words.request(method, "/labels/batch", json=batch)
+
+    code = {"PUT": (422, "invalid"), "POST": (409, "duplicate")}[method]
+    members = assert_problem(answer, *code)
+    named = [(error["field"], error["index"]) for error in members["errors"]]
+    assert named == [("label", 3), ("label", 4)]
 
 
 def test_fields_that_are_not_unique_together_are_refused():

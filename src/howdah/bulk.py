@@ -4,7 +4,7 @@ A batch is all or nothing. What is wrong with it is told by the index of the row
 counted from 0, and by the fields of its key.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from howdah.errors import FieldError, Invalid, MissingReference, NotFound
@@ -13,6 +13,8 @@ from howdah.limits import holds
 __all__ = (
     "MOST_BLAMED",
     "blamed",
+    "given_twice",
+    "known_by",
     "missing_rows",
     "refuse_twice",
     "refuse_unheld",
@@ -45,11 +47,30 @@ def refuse_twice(fields: Sequence[str], keys: Iterable[Any]) -> None:
         if key in seen or seen.add(key)  # type: ignore[func-returns-value] # None, so it goes on
     ]
     if twice:
-        raise Invalid(
-            errors=blamed(
-                fields, twice, code=Invalid.code, message="is given twice in the batch"
-            )
-        )
+        raise given_twice(fields, twice)
+
+
+def given_twice(fields: Sequence[str], indexes: Sequence[int]) -> Invalid:
+    """Return the error of rows whose unique value an earlier one has."""
+    message = "is given twice in the batch"
+    if not indexes:
+        return Invalid(f"{', '.join(fields)} {message}").naming(tuple(fields))
+    return Invalid(errors=blamed(fields, indexes, code=Invalid.code, message=message))
+
+
+def known_by(
+    on: Sequence[str], stamped: Collection[str], rows: Rows
+) -> list[tuple[Any, ...]]:
+    """Return what tells the rows of an upsert from each other.
+
+    What a scope gives to all of them does not. Raises Invalid for what nothing gives.
+    """
+    told = [name for name in on if name not in stamped]
+    lacking = tuple(name for name in told if any(name not in row for row in rows))
+    if lacking:
+        error = Invalid(f"{', '.join(lacking)}: rows are known by it, so it is needed")
+        raise error.naming(lacking)
+    return [tuple(row[name] for name in told) for row in rows]
 
 
 def missing_rows(

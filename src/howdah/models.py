@@ -41,6 +41,7 @@ from sqlalchemy.sql.elements import quoted_name
 from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlmodel import Field, SQLModel
 
+from howdah.digits import Digits
 from howdah.errors import Misconfigured
 
 __all__ = (
@@ -71,6 +72,7 @@ __all__ = (
 Money = Annotated[
     Decimal,
     Constrained(max_digits=12, decimal_places=2),
+    Digits(),
     PlainSerializer(float, return_type=float, when_used="json"),
 ]
 """NUMERIC(12, 2) in the database, Decimal in Python, a number in JSON.
@@ -86,6 +88,7 @@ def _number_or_null(value: Decimal | None) -> float | None:
 OptionalMoney = Annotated[
     Decimal | None,
     Constrained(max_digits=12, decimal_places=2),
+    Digits(),
     PlainSerializer(_number_or_null, return_type=float | None, when_used="json"),
 ]
 """Money that may be absent: `Money | None` loses its NUMERIC(12, 2) in SQLModel."""

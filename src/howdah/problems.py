@@ -14,9 +14,10 @@ from fastapi import FastAPI, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
+from howdah.document import make_bounds_whole
 from howdah.drivers import FOREIGN, translate
 from howdah.errors import FieldError, HowdahError, Invalid
 
@@ -50,6 +51,7 @@ def install(app: FastAPI) -> None:
 def _documented(document: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Return the app's OpenAPI, in which a 422 is the problem that is answered."""
     described = document()
+    make_bounds_whole(described)
     schemas: dict[str, Any] = described.get("components", {}).get("schemas", {})
     if "HTTPValidationError" not in schemas:
         return described
@@ -211,13 +213,16 @@ def _allowed(request: Request) -> str:
 
     Starlette names those of the first route alone, and RFC 9110 wants them all.
     """
-    bare = request.scope["path"].rstrip("/")
-    allowed: set[str] = set()
-    for context in iter_route_contexts(request.app.routes):
-        pattern = getattr(context, "path_regex", None)
-        if pattern and (pattern.match(bare) or pattern.match(f"{bare}/")):
-            allowed |= context.methods or set()
-    return ", ".join(sorted(allowed | ({"HEAD"} if "GET" in allowed else set())))
+    return ", ".join(method for method in _METHODS if _is_allowed(request, method))
+
+
+def _is_allowed(request: Request, method: str) -> bool:
+    scope = {**request.scope, "method": method, "path_params": {}}
+    routes = request.app.routes
+    return any(route.matches(dict(scope))[0] is Match.FULL for route in routes)
+
+
+_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
 def _answer(

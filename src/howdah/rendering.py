@@ -4,12 +4,22 @@ The positions of pages as well: values into a cursor's text, and back. Knows nei
 statements nor connections; a row is a mapping from columns to Python's values.
 """
 
+import datetime as dt
 import enum
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from decimal import Decimal
 from functools import cache
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    Field,
+    NaiveDatetime,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic_core import to_json
 from sqlalchemy import Column
 
@@ -107,8 +117,27 @@ _NO_CURSOR = FieldError(
 
 
 def _reader(column: Column[Any]) -> Callable[[Any], Any]:
+    return _adapter(cast("Hashable", _kind(column))).validate_python
+
+
+def _kind(column: Column[Any]) -> Any:
+    """Return the type of a column's values in a cursor: whatever may stand there."""
     kind: Any = python_type(column.type)
-    return _adapter(cast("Hashable", Base64 if kind is bytes else kind)).validate_python
+    if kind is dt.datetime:
+        return _MOMENT if getattr(column.type, "timezone", False) else NaiveDatetime
+    return {bytes: Base64, Decimal: _NUMBER}.get(kind, kind)
+
+
+def _in_utc(value: dt.datetime) -> dt.datetime:
+    try:
+        return value.astimezone(dt.UTC)
+    except OverflowError:
+        raise ValueError("is outside of the years 1 to 9999 in UTC") from None
+
+
+_MOMENT = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+# NUMERIC has NaN and infinities, which no filter takes, but a row may end a page.
+_NUMBER = Annotated[Decimal, Field(allow_inf_nan=True)]
 
 
 @cache

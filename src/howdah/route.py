@@ -203,6 +203,7 @@ def _read(body: bytes) -> Any:
             object_pairs_hook=_object,
             parse_constant=_refuse_constant,
             parse_float=_number,
+            parse_int=_whole,
         )
     except UnicodeDecodeError as exc:
         raise json.JSONDecodeError("it is no UTF-8", "", exc.start) from None
@@ -211,7 +212,6 @@ def _read(body: bytes) -> Any:
     except json.JSONDecodeError:
         raise
     except ValueError as exc:
-        # A number of more digits than Python reads, or one of our own refusals.
         raise json.JSONDecodeError(str(exc), "", 0) from None
     # Only an escape can bring in a NUL or half a character: neither is JSON or UTF-8.
     if "\\u" in text:
@@ -250,6 +250,13 @@ def _number(text: str) -> _Number:
     if math.isinf(number):
         raise ValueError("a number is larger than JSON's readers agree to read")
     return number
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("a number has more digits than are read") from None
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -78,7 +78,7 @@ def ask(method, url, body=None):
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(url, data=data, headers=headers, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             return response.status, json.loads(response.read() or "null")
     except urllib.error.HTTPError as error:
         with error:
@@ -255,7 +255,7 @@ def test_dev_reloads_when_the_source_changes(files, root):
 
     with (root / "src/main.py").open("a") as file:
         file.write('\n\n@app.get("/new")\nasync def new() -> str:\n    return "new"\n')
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while ask("GET", f"http://127.0.0.1:{port}/items/")[0] == 200:
         try:
             if get(f"http://127.0.0.1:{port}/new") == b'"new"':

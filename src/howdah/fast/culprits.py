@@ -8,12 +8,18 @@ from sqlalchemy import ClauseElement
 from sqlalchemy.exc import SQLAlchemyError
 
 from howdah.bulk import MOST_BLAMED
+from howdah.drivers import sqlstate
 from howdah.errors import HowdahError, StillReferenced
 from howdah.statements import Becoming, culprits, without_value
 
-__all__ = ("name_rows",)
+__all__ = ("is_twice", "name_rows")
 
 Ask = Callable[[ClauseElement], Awaitable[Sequence[int] | None]]
+
+
+def is_twice(error: HowdahError) -> bool:
+    """Say whether an upsert would change a row twice: PostgreSQL names none."""
+    return error.__cause__ is not None and sqlstate(error.__cause__) == "21000"
 
 
 async def name_rows(

@@ -1,43 +1,37 @@
-"""Rows as JSON bytes that PostgreSQL wrote: statements compiled once, then filled in.
+"""The store over the fast lane: an action becomes a shape, a plan and one call.
 
-A request is one round trip on the fast lane. SQLAlchemy compiles and knows the types;
-its machinery for each execution is left out.
+PostgreSQL writes the JSON. How a plan is kept and run is the table's business.
 """
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from copy import copy
 from dataclasses import replace
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
-from sqlalchemy import ClauseElement, ColumnElement
+from sqlalchemy import ClauseElement
 
 from howdah import statements
 from howdah.bulk import (
-    missing_rows,
+    given_twice,
+    known_by,
     refuse_twice,
     refuse_unheld,
     split_keys,
     unrelated,
 )
-from howdah.database import Database
 from howdah.errors import (
     Conflict,
     Contention,
     Duplicate,
     HowdahError,
     Invalid,
-    NotFound,
-    StaleVersion,
-    StillReferenced,
 )
-from howdah.fast.batches import Batch, Changes, key_arrays, key_fields
-from howdah.fast.culprits import name_rows
+from howdah.fast.batches import Batch, Changes, key_arrays
+from howdah.fast.culprits import is_twice
 from howdah.fast.once import new_answer, once_values, refuse_kept, why_refused
-from howdah.fast.plans import Plan, python_defaults
-from howdah.limits import holds, largest, too_large, too_long
-from howdah.models import constraint_fields
+from howdah.fast.table import FastTable
+from howdah.limits import largest
 from howdah.paging import OffsetPage, Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
 from howdah.rendering import read_position
@@ -45,50 +39,24 @@ from howdah.statements import (
     IDS,
     MATCH,
     Becoming,
-    Layout,
     change_name,
     filter_values,
     given_rows,
-    guard,
     key_values,
     position_name,
     touch_name,
     value_name,
 )
-from howdah.store import NO_CONDITIONS, Change, Match, Once, Row
+from howdah.store import Change, Match, Once, Row
 
 __all__ = ("FastStore",)
 
-# Shapes kept per store: fields sent in updates and creations make most of them.
-_MOST_PLANS = 500
 # How often a set of relations may lose to other changes of the same row.
 _MOST_RACES = 20
 
 
-class FastStore:
+class FastStore(FastTable):
     """The rows of one table, over the fast lane of a Database."""
-
-    def __init__(self, database: Database, layout: Layout, *, model: str) -> None:
-        self._database = database
-        self._layout = layout
-        self._model = model
-        self._plans: dict[object, Plan] = {}
-        self._largest_keys = tuple(largest(column.type) for column in layout.keys)
-        self._keys = key_fields(layout)
-        self._defaults = python_defaults(layout.fields)
-        self._touches = python_defaults(layout.fields, update=True)
-
-    def within(
-        self,
-        condition: ColumnElement[bool],
-        *,
-        related: Mapping[str, ColumnElement[bool]] = NO_CONDITIONS,
-    ) -> Self:
-        """Return the store of the rows that meet a condition; see Store.within."""
-        scoped = copy(self)
-        # Its plans are kept with all others, by the shape of the scope.
-        scoped._layout = self._layout.limited(condition, related)  # noqa: SLF001 - one of us
-        return scoped
 
     async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
         """Return the row, or raise NotFound; `show` says what of it."""
@@ -242,6 +210,7 @@ class FastStore:
 
         A known row changes in the fields `changing` alone, and is deleted no more.
         """
+        known_by(on, self._layout.stamped, [values])
         fields = tuple(name for name in self._layout.fields if name in changing)
         plan = self._plan(
             ("upsert", *on, None, *values, None, *fields),
@@ -264,7 +233,7 @@ class FastStore:
         """Insert or change each row, as `upsert` does; all rows or none."""
         if not rows:
             return b"[]"
-        refuse_twice(on, [tuple(row[name] for name in on) for row in rows])
+        refuse_twice(on, known_by(on, self._layout.stamped, rows))
         batch = Batch.of(self._layout, [self._filled(row) for row in rows])
         changes = Changes.of(self._layout, changing)
         plan = self._plan(
@@ -279,8 +248,23 @@ class FastStore:
             ),
         )
         given = {**batch.arrays, **changes.arrays, **self._touched({})}
-        row = await self._write_many(plan, given, self._put(batch, on, changes))
+        becoming = self._put(batch, on, changes)
+        try:
+            row = await self._write_many(plan, given, becoming)
+        except HowdahError as error:
+            if is_twice(error):
+                raise await self._twice(batch, on, given) from error.__cause__
+            raise
         return bytes(row[0].encode())
+
+    async def _twice(
+        self, batch: Batch, on: Sequence[str], given: Mapping[str, Any]
+    ) -> Invalid:
+        """Return the error of rows that PostgreSQL takes for one, as CITEXT is."""
+        columns = [self._layout.fields[name] for name in on]
+        plan = self._renamed(statements.alike(self._new(batch)(), columns))
+        found = (await self._read(plan, given))[0]
+        return given_twice(on, [position - 1 for position in found or ()])
 
     async def relate(
         self,
@@ -372,49 +356,6 @@ class FastStore:
         plan = self._plan("kept", lambda: statements.kept_answer(self._layout))
         return await self._read(plan, asked)
 
-    def _matched(self, row: Row, key: Any, match: Match) -> Row:
-        if match is not None and row.tag not in match:
-            raise self._stale(key)
-        return row
-
-    def _missing(self, key: Any) -> NotFound:
-        return NotFound(model=self._model, key=key)
-
-    def _stale(self, key: Any) -> StaleVersion:
-        return StaleVersion(f"{self._model} ID {key} has changed since it was read")
-
-    def _row(self, row: Any, key: Any) -> Row:
-        if row is None or row[0] is None:
-            raise NotFound(model=self._model, key=key)
-        return Row(body=row[0].encode(), tag=row[1])
-
-    def _plan(self, shape: object, build: Callable[[], ClauseElement]) -> Plan:
-        scopes = self._layout.scopes
-        if scopes:
-            shape = (shape, *((scope.place, scope.shape) for scope in scopes))
-        plan = self._plans.get(shape)
-        if plan is None:
-            if len(self._plans) >= _MOST_PLANS:
-                self._plans.pop(next(iter(self._plans)))
-            plan = self._plans[shape] = self._compiled(build())
-        return plan
-
-    def _compiled(self, statement: ClauseElement) -> Plan:
-        scope = self._layout.scope
-        if scope is not None:
-            guard(statement, scope, self._layout.table)
-        return self._renamed(statement)
-
-    def _renamed(self, statement: ClauseElement) -> Plan:
-        scopes = self._layout.scopes
-        return Plan.of(statement, {k: n for s in scopes for k, n in s.names.items()})
-
-    def _arguments(self, plan: Plan, values: Mapping[str, Any]) -> Sequence[Any]:
-        given = dict(values)
-        for scope in self._layout.scopes:
-            given |= scope.values
-        return plan.arguments(given)
-
     def _filled(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Add Python's defaults to a row; one statement would share them."""
         missing = {
@@ -435,11 +376,6 @@ class FastStore:
         """Return what Python fills in where an upsert changes a row."""
         return {touch_name(name): fill(given) for name, fill in self._touches.items()}
 
-    async def _read(self, plan: Plan, values: Mapping[str, Any]) -> Any:
-        lane = self._database.lane
-        arguments = self._arguments(plan, values)
-        return await lane.fetchrow(plan.statement, arguments, read=True)
-
     def _place(self, query: Query, page: Page) -> dict[str, Any]:
         """Return the parameters of a page."""
         values: dict[str, Any] = {"limit": page.limit}
@@ -450,41 +386,6 @@ class FastStore:
         columns = statements.order_columns(self._layout, query)
         position = read_position(columns, page.position)
         return values | {position_name(n): value for n, value in enumerate(position)}
-
-    async def _write(
-        self, plan: Plan, values: Mapping[str, Any], *, again: bool = False
-    ) -> Any:
-        """Run a statement that writes; what is done once may be sent again."""
-        lane = self._database.lane
-        try:
-            arguments = self._arguments(plan, values)
-            return await lane.fetchrow(plan.statement, arguments, read=again)
-        except HowdahError as error:
-            self._blame(error, values)
-            raise
-
-    async def _write_many(
-        self,
-        plan: Plan,
-        values: Mapping[str, Any],
-        becoming: Callable[[], Becoming],
-        *,
-        again: bool = False,
-    ) -> Any:
-        """Write rows; where that fails, find out which of them are to blame."""
-        try:
-            return await self._write(plan, values, again=again)
-        except HowdahError as error:
-            if isinstance(error, StillReferenced):
-                error.errors = ()
-                error.naming(self._keys)
-
-            async def ask(question: ClauseElement) -> Any:
-                row = await self._read(self._renamed(question), values)
-                return None if row is None else row[0]
-
-            await name_rows(error, becoming, ask)
-            raise
 
     def _new(self, batch: Batch) -> Callable[[], Becoming]:
         """Return what tells what new rows become."""
@@ -503,39 +404,6 @@ class FastStore:
             changes.names,
             changes.seldom,
         )
-
-    def _blame(self, error: HowdahError, values: Mapping[str, Any]) -> None:
-        """Name the fields that an error of the database is about."""
-        if isinstance(error, Invalid) and not error.errors:
-            fields = self._layout.fields
-            given = {name: values.get(value_name(name)) for name in fields}
-            error.errors = (*too_large(fields, given), *too_long(fields, given))
-        tables = self._layout.table.metadata.tables.values()
-        error.naming(constraint_fields(error.constraint, tables))
-
-    def _check(self, key: Any) -> None:
-        """Raise NotFound for a key that the columns cannot hold."""
-        if not self._holds(key):
-            raise NotFound(model=self._model, key=key)
-
-    def _holds(self, key: Any) -> bool:
-        values = key_values(self._layout, key).values()
-        return all(
-            limit is None or holds(limit, value)
-            for limit, value in zip(self._largest_keys, values, strict=True)
-        )
-
-    def _check_all(self, keys: Sequence[Any]) -> None:
-        """Raise where a batch names a row twice, or one that there cannot be."""
-        refuse_twice(self._keys, keys)
-        if any(limit is not None for limit in self._largest_keys):
-            lost = [n for n, key in enumerate(keys) if not self._holds(key)]
-            self._check_found(keys, [index + 1 for index in lost])
-
-    def _check_found(self, keys: Sequence[Any], missing: Sequence[int] | None) -> None:
-        if missing:
-            indexes = [position - 1 for position in missing]
-            raise missing_rows(self._model, self._keys, keys, indexes)
 
 
 def _key(values: Sequence[Any]) -> Any:

@@ -1,11 +1,12 @@
 """What a column has where nothing is given: by Python, and simple things by SQL."""
 
+import datetime as dt
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import Column, Computed, Identity, Sequence, TextClause
+from sqlalchemy import Column, Computed, Date, Identity, Sequence, TextClause
 from sqlalchemy.dialects.postgresql import TSVECTOR
 
 from howdah.errors import Misconfigured
@@ -61,13 +62,13 @@ def _of_sql(column: Column[Any], given: Any) -> Default:
     if isinstance(given, TextClause):
         return _of_text(column, given.text)
     evaluate = reader(given)
-    return lambda _values, now: evaluate({}, now)
+    return lambda _values, now: _fitted(column, evaluate({}, now))
 
 
 def _of_text(column: Column[Any], text: str) -> Default:
     plain = re.sub(r"::[\w\s\[\]()]+$", "", text.strip())
     if plain.lower() in _MOMENTS:
-        return lambda _values, now: now
+        return lambda _values, now: _fitted(column, now)
     if plain.lower() == "null":
         return lambda _values, _now: None
     quoted = re.fullmatch(r"'((?:[^']|'')*)'", plain)
@@ -82,6 +83,17 @@ def _of_text(column: Column[Any], text: str) -> Default:
 
 
 _MOMENTS = frozenset({"now()", "current_timestamp", "transaction_timestamp()"})
+
+
+def _fitted(column: Column[Any], value: Any) -> Any:
+    """Return a moment as PostgreSQL assigns it to a column without a zone, in UTC."""
+    if not isinstance(value, dt.datetime) or value.tzinfo is None:
+        return value
+    in_utc = value.astimezone(dt.UTC)
+    if isinstance(column.type, Date):
+        return in_utc.date()
+    has_zone = getattr(column.type, "timezone", True)
+    return value if has_zone else in_utc.replace(tzinfo=None)
 
 
 def _constant(column: Column[Any], text: str) -> Default:

@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 from pydantic_core import to_json
 from sqlalchemy import Boolean, Column, ColumnElement
 
-from howdah.bulk import missing_rows, refuse_twice, split_keys, unrelated
+from howdah.bulk import known_by, missing_rows, refuse_twice, split_keys, unrelated
 from howdah.errors import (
     Duplicate,
     Forbidden,
@@ -180,6 +180,7 @@ class MemoryStore:
 
         A known row changes in the fields `changing` alone, and is deleted no more.
         """
+        known_by(on, self._layout.stamped, [values])
         self._refuse_unfit(values)
         with self._database.change() as change:
             stored, created = self._put_or_change(change, values, on, changing)
@@ -193,7 +194,7 @@ class MemoryStore:
         changing: Sequence[Collection[str]],
     ) -> bytes:
         """Insert or change each row, as `upsert` does; all rows or none."""
-        refuse_twice(on, [tuple(row[name] for name in on) for row in rows])
+        refuse_twice(on, known_by(on, self._layout.stamped, rows))
         self._refuse_unfit(_columns(rows))
         with self._database.change() as change:
             stored = [

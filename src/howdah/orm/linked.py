@@ -6,9 +6,10 @@ from typing import Any
 from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
-from howdah.bulk import unrelated
+from howdah.bulk import refuse_unheld, unrelated
+from howdah.limits import largest
 from howdah.orm.found import execute
-from howdah.statements import Layout, Link
+from howdah.statements import Layout, is_visible, reachable
 from howdah.store import Change
 
 __all__ = ("linked", "relink")
@@ -16,10 +17,17 @@ __all__ = ("linked", "relink")
 Values = Mapping[Any, Any]
 
 
-def linked(session: Session, link: Link, values: Values) -> Sequence[Any]:
-    """Return the ids of the rows that a row with these values is related to."""
+def linked(
+    session: Session, layout: Layout, relation: str, values: Values
+) -> Sequence[Any]:
+    """Return the ids of the rows that a row with these values is related to.
+
+    Of those that there are for the caller: the others are not seen, and stay.
+    """
+    link = layout.links[relation]
     owned = (inner == values[outer] for outer, inner in link.owners)
-    statement = select(link.through).where(*owned).order_by(link.through)
+    statement = select(link.through).where(*owned, *is_visible(layout, link, relation))
+    statement = statement.order_by(link.through)
     return list(execute(session, statement).scalars())
 
 
@@ -33,9 +41,10 @@ def relink(
 ) -> bool:
     """Set, add or remove related rows; say whether that changed anything."""
     link = layout.links[relation]
+    ids = refuse_unheld(relation, change, ids, largest(link.other.type))
     if change != "remove":
         _refuse_unknown(session, layout, relation, ids)
-    before = set(linked(session, link, values))
+    before = set(linked(session, layout, relation, values))
     after = _AFTER[change](before, set(ids))
     owner = {inner: values[outer] for outer, inner in link.owners}
     if gone := before - after:
@@ -59,10 +68,8 @@ _AFTER: Mapping[Change, Callable[[set[Any], set[Any]], set[Any]]] = {
 def _refuse_unknown(
     session: Session, layout: Layout, relation: str, ids: Sequence[Any]
 ) -> None:
-    other = layout.links[relation].other
-    scope = layout.related.get(relation)
-    where = () if scope is None else (scope.condition,)
-    statement = select(other).where(other.in_(list(ids)), *where)
-    there = set(execute(session, statement).scalars())
+    link = layout.links[relation]
+    rows = reachable(layout, link, relation).where(link.other.in_(list(ids)))
+    there = set(execute(session, rows).scalars())
     if unknown := [n for n, value in enumerate(ids) if value not in there]:
         raise unrelated(relation, unknown)

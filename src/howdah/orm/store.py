@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session, lazyload
 
-from howdah.bulk import missing_rows, refuse_twice, split_keys
+from howdah.bulk import known_by, missing_rows, refuse_twice, split_keys
 from howdah.database import Database
 from howdah.errors import (
     Duplicate,
@@ -209,6 +209,7 @@ class OrmStore:
 
         A known row changes in the fields `changing` alone, and is deleted no more.
         """
+        known_by(on, self._layout.stamped, [values])
 
         def work(session: Session) -> Row:
             stored, new = self._put(session, [values], on, [changing])
@@ -226,7 +227,7 @@ class OrmStore:
         changing: Sequence[Collection[str]],
     ) -> bytes:
         """Insert or change each row, as `upsert` does; all rows or none."""
-        refuse_twice(on, [tuple(row[name] for name in on) for row in rows])
+        refuse_twice(on, known_by(on, self._layout.stamped, rows))
 
         def work(session: Session) -> bytes:
             stored, _ = self._put(session, rows, on, changing)
@@ -259,8 +260,8 @@ class OrmStore:
 
         def work(session: Session) -> bytes:
             row, _ = self._one(session, key)
-            link = self._layout.links[relation]
-            return to_json(linked(session, link, self._shown.values(row)))
+            values = self._shown.values(row)
+            return to_json(linked(session, self._layout, relation, values))
 
         return await self._read(work)
 
@@ -282,7 +283,7 @@ class OrmStore:
         self._refuse_values(rows)
         stored, new, stamps = [], [], self._stamps()
         for values, names in zip(rows, changing, strict=True):
-            row = self._known(session, values, on)
+            row = self._known(session, {**values, **stamps}, on)
             if row is None:
                 row = made(self._mapped, {**self._fitted(values), **stamps})
                 new.append(row)

@@ -68,12 +68,17 @@ class Field:
         return _ALWAYS
 
 
-def precise(annotation: Any) -> Any:
-    """Return a type that takes only what PostgreSQL understands in the same way."""
+def precise(annotation: Any, *, json: bool = False) -> Any:
+    """Return a type that takes only what PostgreSQL understands in the same way.
+
+    Of JSON's own numbers there is nothing to refuse, and their digits to keep.
+    """
     if annotation is dt.datetime:
         return Annotated[AwareDatetime, AfterValidator(_in_utc)]
     if _bare(annotation) is int:
         return Annotated[annotation, BeforeValidator(_whole)]
+    if _bare(annotation) in {float, Decimal} and not json:
+        return Annotated[annotation, BeforeValidator(_number)]
     return annotation
 
 
@@ -102,4 +107,17 @@ _WHOLE = re.compile(r"-?[0-9]+\Z", re.ASCII)
 def _whole(value: object) -> object:
     if isinstance(value, str) and not _WHOLE.match(value):
         raise ValueError("has to be a whole number, digits only")
+    # In JSON 1.0 is as whole as 1, and some writers know no other form.
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     return value
+
+
+def _number(value: object) -> object:
+    """Refuse what Python takes for a number as well: `1_0`, ` 1`, others' digits."""
+    if isinstance(value, str) and _ODD.search(value):
+        raise ValueError("has to be a number, digits and a point only")
+    return value
+
+
+_ODD = re.compile(r"[_\s]|[^\x00-\x7f]")

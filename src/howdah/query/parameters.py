@@ -60,6 +60,7 @@ class FilterParameter:
     field: str
     operator: Operator
     kind: Any
+    json_kind: Any
     longest_texts: int
     longest_json: int
 
@@ -75,7 +76,7 @@ class FilterParameter:
     def from_json(self, value: Any) -> Any:
         """Return the value, or the values of a list."""
         if not self._takes_many:
-            return self._one.validate_json(_text(value), strict=True)
+            return self._one_of_json.validate_json(_text(value), strict=True)
         if not isinstance(value, list):
             raise ValueError("has to be a list")  # noqa: TRY004 - the client's fault
         if self.operator == "between" and len(value) != _PAIR:
@@ -109,8 +110,12 @@ class FilterParameter:
         return TypeAdapter(self.kind)
 
     @cached_property
+    def _one_of_json(self) -> TypeAdapter[Any]:
+        return TypeAdapter(self.json_kind)
+
+    @cached_property
     def _many(self) -> TypeAdapter[Any]:
-        return TypeAdapter(list[self.kind])  # type: ignore[name-defined] # a value
+        return TypeAdapter(list[self.json_kind])  # type: ignore[name-defined] # a value
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,10 +241,15 @@ def filter_parameters(
             name=field.name if plain else f"{field.name}__{operator}",
             field=field.name,
             operator=operator,
-            kind=bool if operator == "isnull" else precise(field.annotation),
+            kind=_kind(field, operator),
+            json_kind=_kind(field, operator, json=True),
             longest_texts=longest_texts,
             longest_json=longest_json,
         )
+
+
+def _kind(field: Field, operator: Operator, *, json: bool = False) -> Any:
+    return bool if operator == "isnull" else precise(field.annotation, json=json)
 
 
 def active_only() -> Choice:

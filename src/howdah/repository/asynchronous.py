@@ -39,6 +39,8 @@ class Repository(Verbs[M]):
 
     async def find(self, key: Any, *, lock: bool = False) -> M | None:
         """Return the row with this key, or None."""
+        if not self._can_be(key):
+            return None
         with self._translated():
             row: M | None = await self.session.get(
                 self.model, key, with_for_update=True if lock else None

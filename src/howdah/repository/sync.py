@@ -35,6 +35,8 @@ class SyncRepository(Verbs[M]):
 
     def find(self, key: Any, *, lock: bool = False) -> M | None:
         """Return the row with this key, or None."""
+        if not self._can_be(key):
+            return None
         with self._translated():
             row: M | None = self.session.get(
                 self.model, key, with_for_update=True if lock else None

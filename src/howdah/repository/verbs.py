@@ -22,6 +22,7 @@ from sqlalchemy import select as plain_select
 
 from howdah.drivers import translated
 from howdah.errors import HowdahError, Misconfigured
+from howdah.limits import holds, largest
 from howdah.models import constraint_fields, declared_model
 from howdah.paging import KeysetPage
 from howdah.repository.asking import Filters, SortBy, position, selected
@@ -54,6 +55,15 @@ class Verbs(Generic[M]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.model.__name__})"
+
+    def _can_be(self, key: Any) -> bool:
+        """Say whether the columns of the key could hold it; else no row has it."""
+        values = key if isinstance(key, tuple) else (key,)
+        limits = [largest(each.type) for each in inspect(self.model).primary_key]
+        return all(
+            limit is None or not isinstance(value, int) or holds(limit, value)
+            for value, limit in zip(values, limits, strict=False)
+        )
 
     def select(
         self, *where: ColumnElement[bool], filters: Filters = NOTHING

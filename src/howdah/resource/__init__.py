@@ -3,6 +3,7 @@
     declaration.py  the class attributes -> what the floors below understand
     relations.py    what `include` says of related rows
     given.py        the schemas, given or derived, and what they may not name
+    spelling.py     attributes that are nearly those of a declaration
     advice.py       what is asked without an index
     rows.py         one method an action, over a Store; each may be overridden alone
     access.py       which actions there are, and who may call them
@@ -32,16 +33,15 @@ from howdah.resource.actions import actions
 from howdah.resource.advice import advise
 from howdah.resource.declaration import Embed, read_layout
 from howdah.resource.hooks import Change
-from howdah.resource.placing import give_way
+from howdah.resource.placing import PlacedRoute, give_way
 from howdah.resource.rows import Rows
-from howdah.route import StrictRoute
 
 __all__ = ("Change", "Embed", "Resource", "ResourceRoute")
 
 M = TypeVar("M")
 
 
-class ResourceRoute(StrictRoute):
+class ResourceRoute(PlacedRoute):
     """A route of a resource."""
 
     resource: ClassVar["Resource[Any]"]

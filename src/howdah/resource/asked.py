@@ -64,6 +64,10 @@ def read_body(
     query = resource.language.read_json(members, search=search, faults=faults)
     given = {**_page_of(members, address, faults), **address}
     page = read_page(given, resource.page, query, faults)
+    if "limit" in address and "limit" in members:
+        # It is replaced, and no less at fault for that.
+        kept = _page_of({"limit": members["limit"]}, (), faults)
+        read_page(kept, resource.page, query, faults)
     faults.check()
     return query, page
 
@@ -130,6 +134,9 @@ def _page_of(
 
 
 def _plain(value: Any, kind: type[str | int]) -> str:
+    # In JSON 2.0 is as whole as 2.
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     # A truth value is an integer in Python, and none in JSON.
     if not isinstance(value, kind) or isinstance(value, bool):
         raise ValueError(f"has to be a {'text' if kind is str else 'whole number'}")  # noqa: TRY004 - the client's fault

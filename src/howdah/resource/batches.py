@@ -5,14 +5,19 @@ from typing import Annotated, Any
 
 from fastapi import Body, Response
 from fastapi import Query as QueryParameter
-from pydantic import BaseModel, ConfigDict, Strict, create_model
+from pydantic import BaseModel, ConfigDict, create_model
 from pydantic import Field as Constrained
 
 from howdah.errors import FieldError, Invalid
 from howdah.models import python_type
 from howdah.resource.action import Action, parameter, rows_model
 from howdah.resource.rows import Rows
-from howdah.resource.wire import Whole, json_answer
+from howdah.resource.wire import (
+    LONGEST_IN_ADDRESS,
+    Whole,
+    WholeNumber,
+    json_answer,
+)
 from howdah.schemas import strict
 
 __all__ = ("delete_many_action", "update_many_action")
@@ -25,7 +30,8 @@ def update_many_action(resource: Rows[Any]) -> Action:
         """Change in each row the fields that it sends; all rows or none."""
         return json_answer(await resource.update_many(rows))
 
-    schema: Any = _with_key(resource, strict(resource.update_schema))
+    change = strict(resource.update_schema, never_null=resource.never_null)
+    schema: Any = _with_key(resource, change)
     rows = Annotated[list[schema], Constrained(max_length=resource.batch)]
     return Action(
         "update_many",
@@ -58,13 +64,15 @@ def delete_many_action(resource: Rows[Any]) -> Action:
         return Response(status_code=204)
 
     key: Any = _key_type(resource)
-    bounds = Body(min_length=1, max_length=resource.batch)
+    # Objects that are not alike may name the same row yet.
+    unique = {"uniqueItems": True} if len(resource.keys) == 1 else None
+    bounds = Body(min_length=1, max_length=resource.batch, json_schema_extra=unique)
     hard = QueryParameter(description="Remove the rows instead of marking them")
     return Action(
         "delete_many",
         resource,
         delete_many,
-        parameter("keys", Annotated[list[key] | None, bounds], default=None),
+        parameter("keys", Annotated[list[key], bounds], default=None),
         *_key_parameter(resource),
         parameter("hard_delete", Annotated[bool, hard], default=False),
         path="/batch",
@@ -95,9 +103,8 @@ def _key_type(resource: Rows[Any]) -> Any:
 
 def _key_members(resource: Rows[Any]) -> dict[str, Any]:
     kinds = {name: python_type(column.type) for name, column in resource.keys.items()}
-    # Pydantic would take `true` for 1.
     return {
-        name: (Annotated[int, Strict()] if kind is int else kind, ...)
+        name: (WholeNumber if kind is int else kind, ...)
         for name, kind in kinds.items()
     }
 
@@ -111,10 +118,11 @@ def _key_parameter(resource: Rows[Any]) -> Any:
     segment: Any = Whole if kind is int else kind
     repeated = QueryParameter(
         alias=name,
-        max_length=resource.batch,
+        max_length=LONGEST_IN_ADDRESS,
+        json_schema_extra={"uniqueItems": True},
         description="Keys of rows, where they are not in the body",
     )
-    yield parameter("given", Annotated[list[segment] | None, repeated], default=None)
+    yield parameter("given", Annotated[list[segment], repeated], default=None)
 
 
 def _chosen(

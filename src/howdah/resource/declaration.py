@@ -26,6 +26,7 @@ from howdah.resource.given import (
     created,
     refuse_owned,
     refuse_secrets,
+    refuse_shown_secrets,
     shown,
     updated,
 )
@@ -150,6 +151,7 @@ def read_layout(cls: type[Declaration]) -> Layout:
     for schema in (cls.create_schema, cls.update_schema):
         _columns(cls, schema.__name__, schema.model_fields, fields)
         refuse_owned(cls, schema, fields)
+    refuse_shown_secrets(cls, cls.read_schema, cls.model)
     names = {
         shown: name
         for shown, name in _names(cls.read_schema).items()
@@ -158,11 +160,10 @@ def read_layout(cls: type[Declaration]) -> Layout:
     found = _columns(cls, cls.read_schema.__name__, names.values(), fields)
     full_text = _full_text(cls)
     for where, named in (
-        (cls.read_schema.__name__, names.values()),
         ("search", full_text.fields if full_text else _parts(cls.search)),
         ("sort", cls.sort),
     ):
-        refuse_secrets(cls, where, named, fields)
+        refuse_secrets(cls, where, named, cls.model)
     _check_upsert(cls, fields)
     mark = (cls.soft_delete,) if cls.soft_delete else ()
     return Layout(
@@ -191,7 +192,7 @@ def schema_layout(
             f"{cls.__name__}: {schema.__name__} names {', '.join(unknown)}, which "
             f"{model.__name__} has not; it has {', '.join(fields)}"
         )
-    refuse_secrets(cls, schema.__name__, names.values(), fields)
+    refuse_shown_secrets(cls, schema, model)
     columns = {shown: fields[name] for shown, name in names.items()}
     table = model.__table__
     return Layout(table=table, columns=columns, fields=fields, schema=schema)
@@ -232,9 +233,11 @@ def _check_upsert(cls: type[Declaration], fields: Mapping[str, Column[Any]]) -> 
     if not cls.upsert:
         return
     unique_where(cls.model.__table__, _columns(cls, "upsert", cls.upsert, fields))
-    lacking = [
-        name for name in cls.upsert if name not in cls.create_schema.model_fields
-    ]
+    given = {*cls.create_schema.model_fields}
+    if cls.scope is not Declaration.scope:
+        # New rows may get them from the scope; whether they do, each request tells.
+        given |= {*cls.server_owned}
+    lacking = [name for name in cls.upsert if name not in given]
     if lacking:
         raise Misconfigured(
             f"{cls.__name__}: upsert names {', '.join(lacking)}, which "
@@ -275,7 +278,7 @@ def _target(
     relation, _, reached = name.partition("__")
     if not reached:
         (column,) = _columns(cls, "filters", (name,), fields)
-        refuse_secrets(cls, "filters", (name,), fields)
+        refuse_secrets(cls, "filters", (name,), cls.model)
         return Target(column=column)
     relations = relationships(cls.model)
     if relation not in relations:
@@ -285,7 +288,7 @@ def _target(
         )
     there = mapped_columns(relations[relation])
     (column,) = _columns(cls, "filters", (reached,), there)
-    refuse_secrets(cls, "filters", (reached,), there)
+    refuse_secrets(cls, "filters", (reached,), relations[relation])
     return Target(column=column, via=getattr(cls.model, relation))
 
 

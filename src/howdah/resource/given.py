@@ -3,17 +3,19 @@
 Secrets are shown nowhere, and what the server fills is written by nobody else.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 from sqlalchemy import Column
 
 from howdah.errors import Misconfigured
-from howdah.models import is_secret
+from howdah.models import mapped_columns
 from howdah.schemas import (
     create_schema,
     has_default,
+    holds_secret,
+    is_hidden,
     is_made,
     read_schema,
     update_schema,
@@ -24,6 +26,7 @@ __all__ = (
     "created",
     "refuse_owned",
     "refuse_secrets",
+    "refuse_shown_secrets",
     "sent",
     "shown",
     "updated",
@@ -74,10 +77,30 @@ def _is_boolean(model: type[Any], name: str) -> bool:
 
 
 def refuse_secrets(
-    cls: type[Any], where: str, names: Iterable[str], fields: Mapping[str, Column[Any]]
+    cls: type[Any], where: str, names: Iterable[str], model: type[Any]
 ) -> None:
     """Raise Misconfigured where a declaration lets people read what is secret."""
-    secrets = [name for name in names if name in fields and is_secret(fields[name])]
+    fields = mapped_columns(model)
+    _refuse(
+        cls, where, [n for n in names if n in fields and is_hidden(model, n, fields[n])]
+    )
+
+
+def refuse_shown_secrets(
+    cls: type[Any], schema: type[BaseModel], model: type[Any]
+) -> None:
+    """Raise Misconfigured where a schema shows what is secret, there or in the model.
+
+    PostgreSQL would write plainly what a SecretStr hides.
+    """
+    refuse_secrets(cls, schema.__name__, schema.model_fields, model)
+    fields = schema.model_fields.items()
+    _refuse(
+        cls, schema.__name__, [n for n, it in fields if holds_secret(it.annotation)]
+    )
+
+
+def _refuse(cls: type[Any], where: str, secrets: Sequence[str]) -> None:
     if secrets:
         raise Misconfigured(
             f"{cls.__name__}: {where} names {', '.join(secrets)}, which is secret and "

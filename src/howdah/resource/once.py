@@ -46,11 +46,16 @@ def key_parameter(resource: Rows[Any], method: Method) -> dict[str, Any]:
     return {"parameters": [_PARAMETER]} if _heeds(resource, method) else {}
 
 
+# A bare word, or a string in quotes.
+_FORMS = (
+    rf"^([!#-+\--~]{{1,{_LONGEST}}}"
+    rf'|"([ !#-\[\]-~]|\\["\\]){{1,{_LONGEST}}}")$'
+)
 _PARAMETER = {
     "name": _NAME,
     "in": "header",
     "required": False,
-    "schema": {"type": "string", "minLength": 1, "maxLength": _LONGEST},
+    "schema": {"type": "string", "pattern": _FORMS},
     "description": (
         "A name of your own for this request, such as a UUID; sent again within a day, "
         "it gets the first answer again"

@@ -1,16 +1,35 @@
 """The router of a resource: whatever else is put on it comes before the resource's own.
 
-So a plain endpoint replaces an action, and a fixed path is not taken for a key.
+So a plain endpoint replaces an action, and a fixed path is never taken for a key: not
+by a route that stands before it, nor by those of methods that it has not.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Match
+from starlette.types import Scope
 
-__all__ = ("give_way",)
+from howdah.route import StrictRoute
+
+__all__ = ("PlacedRoute", "give_way")
+
+
+class PlacedRoute(StrictRoute):
+    """A route that leaves to others the paths that are theirs."""
+
+    fixed: Collection[str] = ()
+    """The paths without parameters that it leaves alone, without their last slash."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match as a route does, but no path of another with a key in its place."""
+        match, child = super().matches(scope)
+        values = child.get("path_params")
+        if values and self.path_format.format_map(values) in self.fixed:
+            return Match.NONE, {}
+        return match, child
 
 
 def give_way(router: APIRouter) -> None:
@@ -24,14 +43,28 @@ class _Routes(list[BaseRoute]):
     def __init__(self, own: Iterable[BaseRoute]) -> None:
         super().__init__(own)
         self._added = 0
+        self._own = frozenset(path for route in self for path in _fixed(route))
+        self._fixed = set(self._own)
+        for route in self:
+            if isinstance(route, PlacedRoute):
+                route.fixed = self._fixed
 
     def append(self, route: BaseRoute, /) -> None:
         """Put a route before the own ones; of those, it replaces what it answers."""
         self.insert(self._added, route)
         self._added += 1
+        self._fixed.update(_fixed(route))
+        if isinstance(route, PlacedRoute):
+            # Among themselves they are matched in their order, as on any router.
+            route.fixed = self._own
         if isinstance(route, APIRoute):
             own = (each for each in self[self._added :] if not _answers(route, each))
             self[self._added :] = list(own)
+
+
+def _fixed(route: BaseRoute) -> Iterable[str]:
+    if isinstance(route, APIRoute) and "{" not in route.path:
+        yield route.path.rstrip("/")
 
 
 def _answers(new: APIRoute, own: BaseRoute) -> bool:

@@ -136,7 +136,9 @@ def get_action(resource: Rows[Any]) -> Action:
     async def get(request: Request, **given: Any) -> Response:
         """Get one row; If-None-Match with its ETag answers 304."""
         show = read_show(resource, request)
-        return tagged_answer(await resource.get(key_of(given), show=show), request)
+        row = await resource.get(key_of(given), show=show)
+        # The tag is of the row alone; what is embedded may have changed beside it.
+        return tagged_answer(row, None if show.include else request)
 
     return Action(
         "get",

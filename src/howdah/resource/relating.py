@@ -1,5 +1,6 @@
 """The routes of relations of many to many: their ids listed, set, added, removed."""
 
+import inspect
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
@@ -10,7 +11,14 @@ from howdah.errors import FieldError, Invalid
 from howdah.models import python_type
 from howdah.resource.action import Action, key_of, key_parameters, key_path, parameter
 from howdah.resource.rows import Rows
-from howdah.resource.wire import IF_MATCH, Whole, json_answer, read_match
+from howdah.resource.wire import (
+    IF_MATCH,
+    LONGEST_IN_ADDRESS,
+    Whole,
+    WholeNumber,
+    json_answer,
+    read_match,
+)
 from howdah.store import Change
 
 __all__ = ("relation_actions",)
@@ -54,7 +62,7 @@ def _change_action(resource: Rows[Any], relation: str, change: Change) -> Action
 
     async def relate(
         *,
-        ids: Sequence[Any] | None,
+        ids: Sequence[Any] | None = None,
         also: Sequence[Any] | None = None,
         request: Request,
         **given: Any,
@@ -67,21 +75,14 @@ def _change_action(resource: Rows[Any], relation: str, change: Change) -> Action
 
     relate.__doc__ = summary
     kind: Any = python_type(resource.links[relation].other.type)
-    plain: Any = Whole if kind is int else kind
-    body = Body(max_length=resource.batch)
-    parameters = [
-        parameter("ids", Annotated[list[kind] | None, body], default=None),
-        *key_parameters(resource),
-    ]
-    if change == "remove":
-        repeated = QueryParameter(alias="id", max_length=resource.batch)
-        annotation: Any = Annotated[list[plain] | None, repeated]
-        parameters.append(parameter("also", annotation, default=None))
+    number: Any = WholeNumber if kind is int else kind
+    body = Annotated[list[number], Body(max_length=resource.batch)]
     return Action(
         f"{change}_{relation}",
         resource,
         relate,
-        *parameters,
+        *_ids(body, kind, change),
+        *key_parameters(resource),
         parameter("request", Request),
         kind="relate",
         path=f"{key_path(resource)}/{relation}",
@@ -90,6 +91,17 @@ def _change_action(resource: Rows[Any], relation: str, change: Change) -> Action
         openapi_extra={"parameters": [IF_MATCH]},
         statuses=(404, 409, 412, 413, 415, 428),
     )
+
+
+def _ids(body: Any, kind: Any, change: Change) -> Iterable[inspect.Parameter]:
+    """Yield the parameters for ids; some clients drop the body of a DELETE."""
+    if change != "remove":
+        yield parameter("ids", body)
+        return
+    plain: Any = Whole if kind is int else kind
+    repeated = QueryParameter(alias="id", max_length=LONGEST_IN_ADDRESS)
+    yield parameter("ids", body, default=None)
+    yield parameter("also", Annotated[list[plain], repeated], default=None)
 
 
 def _chosen(ids: Sequence[Any] | None, also: Sequence[Any] | None) -> Sequence[Any]:

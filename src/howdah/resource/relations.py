@@ -21,6 +21,7 @@ from howdah.resource.declaration import (
     read_layout,
     schema_layout,
 )
+from howdah.resource.given import refuse_secrets
 from howdah.statements import Layout, Link
 
 __all__ = ("related_resources", "with_related")
@@ -167,4 +168,6 @@ def _sort(
             f"{cls.__name__}: include[{name!r}] is sorted by {', '.join(unknown)}, "
             f"which {there.table.name} has not; it has {', '.join(there.fields)}"
         )
+    model = relationships(cls.model)[name]
+    refuse_secrets(cls, f"include[{name!r}]", [part.field for part in order], model)
     return order

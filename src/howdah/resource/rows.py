@@ -26,6 +26,7 @@ from howdah.resource.choice import chosen_store
 from howdah.resource.declaration import Declaration, read_language, read_layout
 from howdah.resource.given import sent
 from howdah.resource.relations import related_resources, with_related
+from howdah.resource.spelling import refuse_misspelt
 from howdah.statements import Layout, Link
 from howdah.store import Change, Match, Once, Row, Store
 
@@ -40,6 +41,7 @@ class Rows(Declaration, Generic[M]):
     def __init__(
         self, db: Database | MemoryDatabase, *, store: Store | None = None
     ) -> None:
+        refuse_misspelt(type(self))
         layout = with_related(type(self), read_layout(type(self)))
         self.db = db
         self.name: str = self.model.__name__
@@ -110,6 +112,19 @@ class Rows(Declaration, Generic[M]):
         finally:
             self._callers.reset(token)
 
+    @property
+    def never_null(self) -> frozenset[str]:
+        """The fields of changes for which null is no value that a row may have.
+
+        There are none where code of one's own may make something of it.
+        """
+        cls = type(self)
+        own = cls.update is not Rows.update or cls.update_many is not Rows.update_many
+        if own or is_declared(cls, "before_write"):
+            return frozenset()
+        names = self.update_schema.model_fields.keys() & self.fields.keys()
+        return frozenset(name for name in names if not self.fields[name].nullable)
+
     async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
         """Return one row, or raise NotFound; `show` says what of it."""
         return await self.store.get(key, show=show)
@@ -167,7 +182,7 @@ class Rows(Declaration, Generic[M]):
             )
             for index, row in enumerate(rows)
             for name in self.upsert
-            if getattr(row, name) is None
+            if getattr(row, name, self) is None
         )
         if lacking:
             raise Invalid(errors=lacking)

@@ -20,8 +20,10 @@ from howdah.store import Match, Row
 
 __all__ = (
     "IF_MATCH",
+    "LONGEST_IN_ADDRESS",
     "TOTAL_KIND",
     "Whole",
+    "WholeNumber",
     "answer_page",
     "created_answer",
     "json_answer",
@@ -87,7 +89,8 @@ def read_match(resource: Rows[Any], request: Request) -> Match:
 def tagged_answer(row: Row, request: Request | None = None) -> Response:
     """Answer a row with its ETag; 304 where the request to read it knows the version.
 
-    There is no request where the row has just been changed.
+    There is no request where the row has just been changed, or where its tag does not
+    tell of all that is answered.
     """
     headers = {"ETag": _etag(row)}
     if request is not None and _knows(request, row):
@@ -151,7 +154,19 @@ def _whole(value: object) -> object:
     return value
 
 
+def _number(value: object) -> object:
+    """Refuse what `int` would take from JSON as well: `true`, `"1"`."""
+    if isinstance(value, bool | str):
+        raise ValueError("has to be a whole number")  # noqa: TRY004 - Pydantic wants it
+    return value
+
+
 Whole = Annotated[int, BeforeValidator(_whole)]
+"""A whole number in an address."""
+WholeNumber = Annotated[int, BeforeValidator(_number)]
+"""A whole number in JSON, where 1.0 is one too."""
+LONGEST_IN_ADDRESS = 100
+"""Most values of a list there: of more, servers refuse the address."""
 
 
 def json_answer(

@@ -106,7 +106,9 @@ def update_action(resource: Rows[Any], method: str) -> Action:
         resource,
         update,
         *key_parameters(resource),
-        parameter("values", strict(resource.update_schema)),
+        parameter(
+            "values", strict(resource.update_schema, never_null=resource.never_null)
+        ),
         parameter("request", Request),
         path=key_path(resource),
         methods=[method],

@@ -12,7 +12,13 @@ from howdah.schemas.columns import (
     read_type,
     write_type,
 )
-from howdah.schemas.derived import create_schema, read_schema, update_schema
+from howdah.schemas.derived import (
+    create_schema,
+    holds_secret,
+    is_hidden,
+    read_schema,
+    update_schema,
+)
 from howdah.schemas.forms import exact_fields, inexpressible
 from howdah.schemas.owned import has_default, is_made, is_server_owned
 from howdah.schemas.strict import strict
@@ -23,7 +29,9 @@ __all__ = (
     "exact_fields",
     "filter_type",
     "has_default",
+    "holds_secret",
     "inexpressible",
+    "is_hidden",
     "is_made",
     "is_server_owned",
     "plain_type",

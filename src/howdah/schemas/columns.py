@@ -7,6 +7,7 @@ lengths, ranges, digits. A column whose values JSON has no words for has no type
 import datetime as dt
 import ipaddress
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -17,6 +18,9 @@ from pydantic import (
     BeforeValidator,
     JsonValue,
     PlainSerializer,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
 )
 from pydantic import Field as Constrained
 from sqlalchemy import (
@@ -41,6 +45,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import CITEXT, INET, INTERVAL
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from howdah.digits import Digits
 from howdah.errors import Misconfigured
 from howdah.models import Base64
 
@@ -73,8 +78,7 @@ def filter_type(column: Column[Any]) -> Any:
     if isinstance(
         plain_type(column.type), Date | DateTime | Time | Interval | INTERVAL
     ):
-        # Else a number would be seconds since 1970, and nobody says so.
-        return Annotated[kind, BeforeValidator(_no_number)]
+        return Annotated[kind, BeforeValidator(_iso_8601(kind))]
     return kind
 
 
@@ -128,7 +132,7 @@ def _write(column: Column[Any], type_: TypeEngine[Any]) -> Any:
         return _AwareMoment if plain.timezone else _NaiveMoment
     if isinstance(plain, Time):
         return _AwareTime if plain.timezone else _NaiveTime
-    return _alike(column, plain)
+    return _Address if isinstance(plain, INET) else _alike(column, plain)
 
 
 def _read(column: Column[Any], type_: TypeEngine[Any]) -> Any:
@@ -137,6 +141,10 @@ def _read(column: Column[Any], type_: TypeEngine[Any]) -> Any:
         return _lists(_read(column, plain.item_type), plain.dimensions)
     if isinstance(plain, Numeric) and not isinstance(plain, Float):
         return _number(plain)
+    if isinstance(plain, DateTime) and not plain.timezone:
+        return Annotated[dt.datetime, _LOCAL_MOMENT]
+    if isinstance(plain, Time) and not plain.timezone:
+        return Annotated[dt.time, _LOCAL_TIME]
     for types, kind in _READ:
         if isinstance(plain, types) and not isinstance(plain, Enum):
             return kind
@@ -170,8 +178,10 @@ def _text(plain: String) -> Any:
 
 
 def _decimal(plain: Numeric[Any]) -> Any:
+    if plain.precision is None:
+        return Annotated[Decimal, Digits()]
     digits = Constrained(max_digits=plain.precision, decimal_places=plain.scale or 0)
-    return Annotated[Decimal, digits] if plain.precision is not None else Decimal
+    return Annotated[Decimal, digits, Digits()]
 
 
 def _number(plain: Numeric[Any]) -> Any:
@@ -209,13 +219,22 @@ def _in_utc(value: dt.datetime) -> dt.datetime:
         raise ValueError("is outside of the years 1 to 9999 in UTC") from None
 
 
-def _no_number(value: object) -> object:
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
-        raise ValueError("has to be written as ISO 8601 does")
-    return value
+def _iso_8601(kind: Any) -> Callable[[object], object]:
+    """Return what reads a text, and no number: nobody says that it is since 1970."""
+    adapter: TypeAdapter[object] = TypeAdapter(kind)
+
+    def read(value: object) -> object:
+        number = isinstance(value, str) and _NUMBER.fullmatch(value)
+        if number or isinstance(value, int | float):
+            raise ValueError("has to be written as ISO 8601 does")
+        try:
+            return adapter.validate_python(value)
+        except ValidationError as exc:
+            raise ValueError(exc.errors()[0]["msg"]) from None
+
+    return read
 
 
-_MOMENTS = (Date, DateTime, Time, Interval, INTERVAL)
 _NUMBER = re.compile(r"\s*[-+]?[0-9.]+\s*")
 
 
@@ -231,10 +250,30 @@ def _with_zone(value: dt.time) -> dt.time:
     return value if value.tzinfo is not None else value.replace(tzinfo=dt.UTC)
 
 
+def _address(value: object) -> object:
+    """Read an address at once, and not as each kind in turn, with a fault for each."""
+    if isinstance(value, int | float):
+        raise ValueError("has to be a text")  # noqa: TRY004 - Pydantic wants it
+    if not isinstance(value, str):
+        return value
+    if "%" in value:
+        raise ValueError("has a zone, which PostgreSQL does not keep")
+    try:
+        ipaddress.ip_interface(value)
+    except ValueError:
+        raise ValueError("has to be an IP address, as 10.0.0.1 or ::1/64") from None
+    return value
+
+
+# https://spec.openapis.org/registry/format: a moment on the wall, without an offset.
+_LOCAL_MOMENT = WithJsonSchema({"type": "string", "format": "date-time-local"})
+_LOCAL_TIME = WithJsonSchema({"type": "string", "format": "time-local"})
 _AwareMoment = Annotated[dt.datetime, AwareDatetime, AfterValidator(_in_utc)]
-_NaiveMoment = Annotated[dt.datetime, AfterValidator(_to_utc)]
-_NaiveTime = Annotated[dt.time, AfterValidator(_without_zone)]
+_NaiveMoment = Annotated[dt.datetime, AfterValidator(_to_utc), _LOCAL_MOMENT]
+_NaiveTime = Annotated[dt.time, AfterValidator(_without_zone), _LOCAL_TIME]
 _AwareTime = Annotated[dt.time, AfterValidator(_with_zone)]
+_AnyAddress = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+_Address = Annotated[_AnyAddress, BeforeValidator(_address)]
 _SomeJson = dict[str, JsonValue] | list[JsonValue] | str | bool | int | float
 _READ: tuple[tuple[type[TypeEngine[Any]], type[Any]], ...] = (
     (Float, float),
@@ -250,5 +289,5 @@ _ALIKE: tuple[tuple[Any, Any], ...] = (
     (Uuid, UUID),
     (LargeBinary, Base64),
     (CITEXT, str),
-    (INET, ipaddress.IPv4Interface | ipaddress.IPv6Interface),
+    (INET, _AnyAddress),
 )

@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    Secret,
     SecretBytes,
     SecretStr,
     WrapSerializer,
@@ -28,8 +29,9 @@ from howdah.errors import Misconfigured
 from howdah.models import is_secret, mapped_columns, python_type
 from howdah.schemas.columns import read_type, write_type
 from howdah.schemas.owned import has_default, is_server_owned, literal_default
+from howdah.schemas.parts import holds
 
-__all__ = ("create_schema", "is_hidden", "read_schema", "update_schema")
+__all__ = ("create_schema", "holds_secret", "is_hidden", "read_schema", "update_schema")
 
 
 @cache
@@ -72,8 +74,13 @@ def read_schema(model: type[Any]) -> type[BaseModel]:
 def is_hidden(model: type[Any], name: str, column: Column[Any]) -> bool:
     """Say whether a field is secret, by its column or by its type in a SQLModel."""
     info = _said(model, name)
-    kinds = () if info is None else _members(info.annotation)
-    return is_secret(column) or not {SecretStr, SecretBytes}.isdisjoint(kinds)
+    typed = info is not None and holds_secret(info.annotation)
+    return is_secret(column) or typed
+
+
+def holds_secret(annotation: Any) -> bool:
+    """Say whether values of a type hold what Pydantic hides."""
+    return any(holds(annotation, kind) for kind in (Secret, SecretStr, SecretBytes))
 
 
 _Fields = Mapping[str, tuple[Any, Any]]

@@ -33,7 +33,8 @@ def inside(annotation: Any) -> Iterable[Any]:
 def holds(annotation: Any, kind: type[Any]) -> bool:
     """Say whether a type is in an annotation, or in the lists that it is of."""
     return any(
-        part is kind or any(holds(inner, kind) for inner in _arguments(part))
+        kind in {part, get_origin(part)}
+        or any(holds(inner, kind) for inner in _arguments(part))
         for part in parts(annotation)
     )
 

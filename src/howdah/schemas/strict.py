@@ -6,8 +6,9 @@ does not say. A file of CSV has only texts, so the schema itself stays as it is.
 
 import datetime as dt
 from collections.abc import Callable
-from functools import cache
-from typing import Any
+from functools import cache, partial
+from inspect import signature
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
@@ -17,18 +18,28 @@ __all__ = ("strict",)
 
 
 @cache
-def strict(schema: type[BaseModel]) -> type[BaseModel]:
+def strict(
+    schema: type[BaseModel], *, never_null: frozenset[str] = frozenset()
+) -> type[BaseModel]:
     """Return the schema so that it takes from JSON what OpenAPI says, and no more.
 
-    A schema that says itself what becomes of unknown fields does as it says.
+    A schema that says itself what becomes of unknown fields does as it says. Where
+    `| None` only lets a field be absent, `never_null` names it.
     """
     namespace: dict[str, Any] = {
         f"_strict_{name}": field_validator(name, mode="before")(staticmethod(check))
         for name, info in schema.model_fields.items()
         if (check := _check(info.annotation)) is not None
     }
+    config = ConfigDict()
     if "extra" not in schema.model_config:
-        namespace["model_config"] = ConfigDict(extra="forbid")
+        config["extra"] = "forbid"
+    if never_null:
+        refuse = field_validator(*sorted(never_null), mode="before")
+        namespace["_strict_never_null"] = refuse(staticmethod(_value))
+        config["json_schema_extra"] = partial(_without_null, schema, never_null)
+    if config:
+        namespace["model_config"] = config
     if not namespace:
         return schema
     namespace |= {"__module__": schema.__module__, "__doc__": schema.__doc__}
@@ -37,9 +48,41 @@ def strict(schema: type[BaseModel]) -> type[BaseModel]:
 
 def _check(annotation: Any) -> Callable[[Any], Any] | None:
     """Return what refuses values that are of another kind in JSON."""
-    found = {_KINDS.get(part) for part in parts(annotation)}
+    found = {_kind(part) for part in parts(annotation)}
     # One type of several may take what the other has to refuse.
     return found.pop() if len(found) == 1 else None
+
+
+def _kind(part: Any) -> Callable[[Any], Any] | None:
+    if get_origin(part) is not list:
+        return _KINDS.get(part)
+    check = _check(get_args(part)[0])
+    return None if check is None else partial(_each, check)
+
+
+def _each(check: Callable[[Any], Any], values: Any) -> Any:
+    return [check(value) for value in values] if isinstance(values, list) else values
+
+
+def _value(value: Any) -> Any:
+    if value is None:
+        raise ValueError("has to have a value; leave it out to keep the one it has")
+    return value
+
+
+def _without_null(
+    schema: type[BaseModel], names: frozenset[str], described: dict[str, Any]
+) -> None:
+    """Take null from what is said of these fields, and say what the schema adds."""
+    own: Any = schema.model_config.get("json_schema_extra")
+    if callable(own):
+        own(*(described, schema)[: len(signature(own).parameters)])
+    described.update(own if isinstance(own, dict) else {})
+    for name, field in described["properties"].items():
+        if name in names and "anyOf" in field:
+            kinds = [kind for kind in field.pop("anyOf") if kind != {"type": "null"}]
+            field.update({"anyOf": kinds} if len(kinds) > 1 else kinds[0])
+            field.pop("default", None)
 
 
 def _number(value: Any) -> Any:

@@ -24,7 +24,7 @@ it can be compiled once (`fast`) and filled in for ever.
 """
 
 from howdah.statements.conditions import filter_name, filter_values
-from howdah.statements.culprits import Becoming, culprits, without_value
+from howdah.statements.culprits import Becoming, alike, culprits, without_value
 from howdah.statements.given import given_rows, sent_name, value_name
 from howdah.statements.layout import (
     MATCH,
@@ -36,7 +36,15 @@ from howdah.statements.layout import (
     key_name,
     key_values,
 )
-from howdah.statements.linking import IDS, Change, Link, relate, related
+from howdah.statements.linking import (
+    IDS,
+    Change,
+    Link,
+    is_visible,
+    reachable,
+    relate,
+    related,
+)
 from howdah.statements.many import create_many, delete_many, update_many
 from howdah.statements.once import (
     FINGERPRINT,
@@ -80,6 +88,7 @@ __all__ = (
     "Part",
     "Scope",
     "Target",
+    "alike",
     "answer_place",
     "array_type",
     "change_name",
@@ -97,6 +106,7 @@ __all__ = (
     "given_rows",
     "guard",
     "hard_delete",
+    "is_visible",
     "kept_answer",
     "key_name",
     "key_values",
@@ -104,6 +114,7 @@ __all__ = (
     "order",
     "order_columns",
     "position_name",
+    "reachable",
     "relate",
     "related",
     "restore",

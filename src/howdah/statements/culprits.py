@@ -30,6 +30,8 @@ from sqlalchemy import (
     UniqueConstraint,
     and_,
     case,
+    cast,
+    collate,
     func,
     literal_column,
     select,
@@ -37,6 +39,7 @@ from sqlalchemy import (
     union,
 )
 from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.postgresql import CITEXT
 
 from howdah.models import constraint_named, unique_where
 from howdah.statements.forms import quoted
@@ -45,7 +48,7 @@ from howdah.statements.layout import Layout
 from howdah.statements.many import default_of
 from howdah.statements.upserting import change_name
 
-__all__ = ("Becoming", "culprits", "without_value")
+__all__ = ("Becoming", "alike", "culprits", "without_value")
 
 _ROWS = "__becoming"
 _DIALECT: Dialect = registry.load("postgresql")()
@@ -66,7 +69,7 @@ class Becoming:
         self.told_by = tuple(told_by)
         """What tells a row of the table that the batch writes anew, if any."""
         self.known = {column.name for column in values}
-        labels = (value.label(column.name) for column, value in values.items())
+        labels = (_as(c, value).label(c.name) for c, value in values.items())
         self.rows = source.add_columns(*labels).cte(_ROWS)
 
     @classmethod
@@ -124,6 +127,14 @@ class Becoming:
         return cls(layout, values, source, told_by=columns)
 
 
+def _as(column: Column[Any], value: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a value that is compared as its column is: texts may differ in case."""
+    if isinstance(column.type, CITEXT):
+        return cast(value, CITEXT)
+    collation = getattr(column.type, "collation", None)
+    return value if collation is None else collate(value, collation)
+
+
 def culprits(becoming: Becoming, name: str, *, removed: bool) -> ClauseElement | None:
     """Return the statement for the rows that break the rule with this name, if any can.
 
@@ -137,6 +148,15 @@ def culprits(becoming: Becoming, name: str, *, removed: bool) -> ClauseElement |
         if isinstance(rule, kind):
             return _told(becoming, find(becoming, rule))
     return None
+
+
+def alike(becoming: Becoming, columns: Sequence[Column[Any]]) -> ClauseElement:
+    """Return the statement for the rows whose values an earlier one has as well."""
+    rows = becoming.rows
+    values = [rows.c[column.name].label(_part(n)) for n, column in enumerate(columns)]
+    found = _twice(select(rows.c[POSITION], *values).subquery("__mine"), len(values))
+    positions = found.subquery("__alike").c[POSITION]
+    return select(func.array_agg(positions, type_=ARRAY(BigInteger)))
 
 
 def without_value(becoming: Becoming, column: str) -> ClauseElement | None:

@@ -144,6 +144,16 @@ class Layout:
         """What new rows have in some columns, whatever is sent for them."""
         return {} if self.scope is None else self.scope.stamps(self.table)
 
+    @property
+    def stamped(self) -> frozenset[str]:
+        """The fields that a scope gives to new rows, whatever is sent for them."""
+        if self.scope is None:
+            return frozenset()
+        given = self.scope.equalities(self.table)
+        return frozenset(
+            name for name, column in self.fields.items() if column in given
+        )
+
 
 _HELD = "__held"
 _MOMENT = (date, time)

@@ -50,7 +50,15 @@ from howdah.statements.layout import (
 )
 from howdah.statements.scope import Within
 
-__all__ = ("IDS", "Change", "Link", "relate", "related")
+__all__ = (
+    "IDS",
+    "Change",
+    "Link",
+    "is_visible",
+    "reachable",
+    "relate",
+    "related",
+)
 
 IDS = "__ids"
 """The name of the parameter for what related rows are known by."""
@@ -108,7 +116,7 @@ def related(layout: Layout, link: Link, *, name: str) -> ClauseElement:
     start, end = (literal_column(f"'{mark}'", Text) for mark in "[]")
     listed = select(func.concat(start, ids.aggregate_order_by(held), end))
     mine = and_(*(inner == outer for outer, inner in link.owners))
-    visible = _is_visible(layout, link, name)
+    visible = is_visible(layout, link, name)
     listed = listed.select_from(link.table).where(mine, *visible)
     listed = listed.correlate(layout.table)
     return (
@@ -142,7 +150,7 @@ def relate(
     changes: list[ReturningDelete[int] | ReturningInsert[int]] = []
     if change != "add":
         # What a caller cannot see stays: who sets what they see knows of nothing else.
-        visible = _is_visible(layout, link, name)
+        visible = is_visible(layout, link, name)
         removed = _removed(link, owner, given, ready, keep=change == "set")
         changes.append(removed.where(*visible))
     if change != "remove":
@@ -187,7 +195,7 @@ def _locked(layout: Layout, link: Link, known: Any, *, matched: bool) -> CTE:
 
 
 def _unknown(layout: Layout, link: Link, given: CTE, name: str) -> ColumnElement[Any]:
-    rows = _there(layout, link, name).subquery("__there")
+    rows = reachable(layout, link, name).subquery("__there")
     there = select(given.c[POSITION]).join_from(
         given, rows, rows.c["__id"] == given.c["__id"]
     )
@@ -195,7 +203,7 @@ def _unknown(layout: Layout, link: Link, given: CTE, name: str) -> ColumnElement
     return select(func.array_agg(lost.c[POSITION])).scalar_subquery()
 
 
-def _there(layout: Layout, link: Link, name: str) -> Select[Any]:
+def reachable(layout: Layout, link: Link, name: str) -> Select[Any]:
     """Return what the rows are known by that may be seen of those related."""
     there = select(link.other.label("__id")).where(*_limits(layout, link, name))
     # Nothing of the owner stands in it, which may be a row of the same table.
@@ -210,11 +218,11 @@ def _limits(layout: Layout, link: Link, name: str) -> list[ColumnElement[bool]]:
     ]
 
 
-def _is_visible(layout: Layout, link: Link, name: str) -> list[ColumnElement[bool]]:
+def is_visible(layout: Layout, link: Link, name: str) -> list[ColumnElement[bool]]:
     """Return the condition of relations to what may be seen; none where all may be."""
     if not _limits(layout, link, name):
         return []
-    return [link.through.in_(_there(layout, link, name))]
+    return [link.through.in_(reachable(layout, link, name))]
 
 
 def _removed(

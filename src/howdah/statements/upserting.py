@@ -191,8 +191,8 @@ def _where_sent(
     is found again by what it is known by. The subquery is hashed once.
     """
     column = given.layout.fields[name]
-    # What a scope gives to all rows tells none from another.
-    told = [n for n in on if n in given.names]
+    # What a scope gives to all rows, whatever they send, tells none from another.
+    told = [n for n in on if n in given.names and n not in given.layout.stamped]
     known = tuple_(*(write.excluded[given.layout.fields[n].key] for n in told))
     sent = given.rows.c[change_name(name)]
     rows = select(*(given.value(n) for n in told)).where(sent)
