@@ -87,12 +87,39 @@ async def walked(client, path):
     return found["next"], found["prev"]
 
 
+# Python has nothing before and behind, and asyncpg takes them for the infinite.
+ENDS_OF_TIME = (
+    "0001-01-01",
+    "0001-01-01T00:00:00Z",
+    "9999-12-31",
+    "9999-12-31T23:59:59.999999Z",
+)
+
+
+@pytest.mark.parametrize("end", ENDS_OF_TIME)
+async def test_the_ends_of_time_are_moments_like_others(client, database_url, end):
+    row = {"day": end[:10], "moment": end} if "T" in end else {"day": end}
+    many = [row, row]
+    created = (await client.post("/kinds/", json=row)).json()
+    batched = (await client.post("/kinds/batch", json=many)).json()
+
+    async with Database(database_url) as db, db.engine.begin() as connection:
+        finite = "SELECT count(*) FROM kinds WHERE isfinite(day) AND day = :day"
+        stored = await connection.scalar(text(finite.replace(":day", f"'{end[:10]}'")))
+
+    assert stored == 3
+    assert {each["day"] for each in (created, *batched)} == {end[:10]}
+    for name, value in row.items():
+        found = await client.get("/kinds/", params={name: value})
+        assert len(found.json()) == 3
+
+
 @pytest.mark.parametrize("name", ["loose", "double", "real", "moment", "local", "day"])
 async def test_a_walk_goes_past_values_that_no_client_can_send(
     client, database_url, name
 ):
     numbers = {"NaN", "Infinity", "-Infinity", "1", "-0"}
-    moments = {"infinity", "-infinity", "2024-02-29", "2024-03-01"}
+    moments = {"infinity", "-infinity", "2024-02-29", *ENDS_OF_TIME}
     values = numbers if name in {"loose", "double", "real"} else moments
     async with Database(database_url) as db, db.engine.begin() as connection:
         for value in [*values, *values]:

@@ -9,7 +9,7 @@ import enum
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     AfterValidator,
@@ -95,14 +95,17 @@ def position_text(values: Sequence[Any]) -> str:
 
 
 def read_position(
-    columns: Sequence[Column[Any]], position: Sequence[Any]
+    columns: Sequence[Column[Any]], position: Sequence[Any], *, endless: bool = False
 ) -> tuple[Any, ...]:
-    """Return a cursor's position as values of these columns, or raise InvalidQuery."""
+    """Return a cursor's position as values of these columns, or raise InvalidQuery.
+
+    With `endless` a moment may be PostgreSQL's "infinity", which Python has not.
+    """
     if len(position) != len(columns):
         raise InvalidQuery(errors=(_NO_CURSOR,))
     try:
         return tuple(
-            None if value is None else _reader(column)(value)
+            None if value is None else _reader(column, endless=endless)(value)
             for column, value in zip(columns, position, strict=True)
         )
     except ValidationError:
@@ -116,16 +119,22 @@ _NO_CURSOR = FieldError(
 )
 
 
-def _reader(column: Column[Any]) -> Callable[[Any], Any]:
-    return _adapter(cast("Hashable", _kind(column))).validate_python
+def _reader(column: Column[Any], *, endless: bool) -> Callable[[Any], Any]:
+    kind = _kind(column)
+    if endless and python_type(column.type) in {dt.date, dt.datetime}:
+        kind = kind | _ENDLESS
+    return _adapter(cast("Hashable", kind)).validate_python
 
 
 def _kind(column: Column[Any]) -> Any:
     """Return the type of a column's values in a cursor: whatever may stand there."""
     kind: Any = python_type(column.type)
     if kind is dt.datetime:
-        return _MOMENT if getattr(column.type, "timezone", False) else NaiveDatetime
+        kind = _MOMENT if getattr(column.type, "timezone", False) else NaiveDatetime
     return {bytes: Base64, Decimal: _NUMBER}.get(kind, kind)
+
+
+_ENDLESS = Literal["infinity", "-infinity"]
 
 
 def _in_utc(value: dt.datetime) -> dt.datetime:

@@ -13,7 +13,7 @@ from howdah.database import Database
 from howdah.errors import Misconfigured, Unavailable
 from howdah.memory import MemoryDatabase
 
-__all__ = ("connect",)
+__all__ = ("connect", "databases")
 
 
 def connect(app: FastAPI, db: Database | MemoryDatabase) -> None:
@@ -23,6 +23,7 @@ def connect(app: FastAPI, db: Database | MemoryDatabase) -> None:
     database). The app starts while the database is away, and is ready once it is back.
     """
     problems.install(app)
+    app.state.howdah = (*getattr(app.state, "howdah", ()), db)
     app.router.lifespan_context = _lifespan(app, db)
 
     @app.get("/health/live", tags=["health"], operation_id="health_live")
@@ -40,6 +41,14 @@ def connect(app: FastAPI, db: Database | MemoryDatabase) -> None:
         if not health.ok:
             raise Unavailable(health.reason)
         return {"status": "ready", "busy": health.busy, "budget": health.budget}
+
+
+def databases(app: object) -> tuple[Database, ...]:
+    """Return the Databases that an app was connected with, under any middleware."""
+    while not isinstance(app, FastAPI) and hasattr(app, "app"):
+        app = app.app
+    connected = getattr(app.state, "howdah", ()) if isinstance(app, FastAPI) else ()
+    return tuple(db for db in connected if isinstance(db, Database))
 
 
 def _lifespan(app: FastAPI, db: Database | MemoryDatabase) -> Any:

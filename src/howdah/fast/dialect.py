@@ -1,15 +1,27 @@
 """SQLAlchemy's compiler for asyncpg, so that a list of values is one parameter."""
 
+from collections.abc import Callable
+from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, TupleType, all_, any_, bindparam
+from sqlalchemy import (
+    BindParameter,
+    Date,
+    DateTime,
+    TupleType,
+    all_,
+    any_,
+    bindparam,
+)
 from sqlalchemy.dialects import registry
+from sqlalchemy.types import TypeEngine
 
 from howdah.engine import json_text
 from howdah.errors import Misconfigured
+from howdah.schemas import plain_type
 from howdah.statements import ColumnOfRows
 
-__all__ = ("DIALECT",)
+__all__ = ("DIALECT", "is_moment", "moment_text")
 
 _asyncpg = registry.load("postgresql.asyncpg")
 _base: Any = _asyncpg.statement_compiler
@@ -36,10 +48,45 @@ class _Compiler(_base):  # type: ignore[misc] # a class that only a dialect know
         left, right = self._sides(binary, options)
         return f"({left} NOT IN {right})"
 
+    def render_bind_cast(self, type_: Any, dbapi_type: Any, sqltext: str) -> str:
+        """Cast a parameter; moments come as texts, as `moment_text` makes them."""
+        several = isinstance(type_, ColumnOfRows)
+        if is_moment(type_.column_type if several else type_):
+            sqltext = f"{sqltext}::TEXT[]" if several else f"{sqltext}::TEXT"
+        cast: str = super().render_bind_cast(type_, dbapi_type, sqltext)
+        return cast
+
     def _sides(self, binary: Any, options: dict[str, Any]) -> tuple[str, str]:
         left: str = self.process(binary.left, **options)
         right: str = self.process(binary.right, **options)
         return left, right
+
+
+def is_moment(type_: TypeEngine[Any]) -> bool:
+    """Say whether asyncpg would take a value of the type for infinite.
+
+    It does so with the first and the last that Python has, like 9999-12-31.
+    """
+    return isinstance(plain_type(type_), Date | DateTime)
+
+
+def moment_text(type_: TypeEngine[Any]) -> Callable[[Any], Any]:
+    """Return what writes a value of the type as it is; a text may be "infinity"."""
+    aware = getattr(plain_type(type_), "timezone", None)
+
+    def written(value: Any) -> Any:
+        if isinstance(value, datetime) and aware is not None:
+            return _in_utc(value, aware=aware).isoformat()
+        return value.isoformat() if isinstance(value, date) else value
+
+    return written
+
+
+def _in_utc(value: datetime, *, aware: bool) -> datetime:
+    if value.tzinfo is UTC or (value.tzinfo is None and not aware):
+        return value
+    value = value.astimezone(UTC)
+    return value if aware else value.replace(tzinfo=None)
 
 
 def _is_list(element: Any) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy import JSON, ClauseElement, Column
 from sqlalchemy.types import TypeEngine
 
 from howdah.fast.arrays import array_text
-from howdah.fast.dialect import DIALECT
+from howdah.fast.dialect import DIALECT, is_moment, moment_text
 from howdah.statements import ColumnOfRows, array_type, value_name
 
 __all__ = ("Default", "Plan", "Process", "python_defaults")
@@ -60,10 +60,16 @@ def _processor(type_: TypeEngine[Any]) -> Process | None:
     if isinstance(type_, ColumnOfRows):
         return _each(type_.column_type)
     process: Process | None = type_.dialect_impl(DIALECT).bind_processor(DIALECT)
+    if is_moment(type_):
+        return _then(process, moment_text(type_))
     if isinstance(type_, JSON) and process is not None:
         # None is NULL, as in any column; `JSON.NULL` is the null of JSON.
         return _or_none(process)
     return process
+
+
+def _then(first: Process | None, second: Process) -> Process:
+    return second if first is None else lambda value: second(first(value))
 
 
 def _or_none(process: Process) -> Process:

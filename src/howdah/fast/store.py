@@ -384,7 +384,7 @@ class FastStore(FastTable):
         if page.position is None:
             return values
         columns = statements.order_columns(self._layout, query)
-        position = read_position(columns, page.position)
+        position = read_position(columns, page.position, endless=True)
         return values | {position_name(n): value for n, value in enumerate(position)}
 
     def _new(self, batch: Batch) -> Callable[[], Becoming]:

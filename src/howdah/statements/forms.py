@@ -53,7 +53,7 @@ def in_place(value: ColumnElement[Any]) -> ColumnElement[Any]:
 def loses(type_: TypeEngine[Any]) -> bool:
     """Say whether JSON leaves out some values of the type, where an order has them."""
     # Digits have a NaN as well, but nobody's order is worth a slower page for it.
-    return isinstance(plain_type(type_), Float)
+    return isinstance(plain_type(type_), Float | Date | DateTime)
 
 
 def quoted(value: str) -> ColumnElement[str]:
