@@ -29,7 +29,7 @@ FLOORS = (
     ("rendering",),
     ("fast", "memory", "migrations", "orm", "repository"),
     ("load", "problems", "pytest_plugin", "scaffold", "telemetry"),
-    ("route",),
+    ("route", "serving"),
     ("resource", "web"),
     ("cli",),
     ("__init__", "__main__"),

@@ -134,7 +134,7 @@ def test_each_package_manager_finds_what_it_reads(manager):
     assert manager == "pip" or manager in project["tool"]
     assert f"{manager} " in files["Dockerfile"]
     assert "USER app" in files["Dockerfile"]
-    assert project["project"]["dependencies"][-1] == requirement("docs")
+    assert project["project"]["dependencies"][-1] == requirement("docs", "serve")
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,9 @@ class Database:
         self.retry = retry or self.settings.retry
         self.events = Events()
         self._url = _address(settings, self.settings)
+        if self.dialect == "postgresql":
+            # A server counts the connections of all our processes together.
+            self.pool = self.pool.shared(self.settings.howdah_workers)
         self._server = EmbeddedPostgres() if self._url is None else None
         self._engine: AsyncEngine | None = None
         self._lane: Lane | None = None
@@ -112,6 +115,11 @@ class Database:
     def dialect(self) -> Dialect:
         """What kind of database it leads to."""
         return "postgresql" if self._url is None else self._url.dialect
+
+    @property
+    def embedded(self) -> bool:
+        """Whether it leads to the embedded PostgreSQL of the project."""
+        return self._server is not None
 
     @property
     def engine(self) -> AsyncEngine:

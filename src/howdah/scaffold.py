@@ -211,7 +211,7 @@ def _data(answers: Answers) -> dict[str, object]:
     return asdict(answers) | {
         "python_name": _literal(answers.name),
         "python_description": _literal(answers.description),
-        "howdah": requirement("docs"),
+        "howdah": requirement("docs", "serve"),
         "howdah_dev": requirement("cli", "embedded"),
         "howdah_version": metadata.version("howdah"),
         # What a person may have to do where this machine's paths do not exist.

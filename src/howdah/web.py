@@ -14,7 +14,7 @@ from howdah.errors import Misconfigured, Unavailable
 from howdah.memory import MemoryDatabase
 from howdah.route import EarlyRoutes
 
-__all__ = ("connect",)
+__all__ = ("connect", "databases")
 
 
 def connect(app: FastAPI, db: Database | MemoryDatabase) -> None:
@@ -25,6 +25,7 @@ def connect(app: FastAPI, db: Database | MemoryDatabase) -> None:
     """
     problems.install(app)
     EarlyRoutes.install(app)
+    app.state.howdah = (*getattr(app.state, "howdah", ()), db)
     app.router.lifespan_context = _lifespan(app, db)
 
     @app.get("/health/live", tags=["health"], operation_id="health_live")
@@ -42,6 +43,14 @@ def connect(app: FastAPI, db: Database | MemoryDatabase) -> None:
         if not health.ok:
             raise Unavailable(health.reason)
         return {"status": "ready", "busy": health.busy, "budget": health.budget}
+
+
+def databases(app: object) -> tuple[Database, ...]:
+    """Return the Databases that an app was connected with, under any middleware."""
+    while not isinstance(app, FastAPI) and hasattr(app, "app"):
+        app = app.app
+    connected = getattr(app.state, "howdah", ()) if isinstance(app, FastAPI) else ()
+    return tuple(db for db in connected if isinstance(db, Database))
 
 
 def _lifespan(app: FastAPI, db: Database | MemoryDatabase) -> Any:

@@ -6,8 +6,9 @@ JSON, and strictly of its type: no number is written as a string there.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Protocol, get_args
 
 from pydantic import TypeAdapter
@@ -94,7 +95,7 @@ class FilterParameter:
         return self._schema(self.longest_json)
 
     def _schema(self, longest: int) -> dict[str, Any]:
-        schema = self._one.json_schema()
+        schema = deepcopy(_reading(self.kind).schema)
         if self._takes_many:
             schema = {"type": "array", "items": schema, "maxItems": longest}
         if self.operator == "between":
@@ -107,15 +108,47 @@ class FilterParameter:
 
     @cached_property
     def _one(self) -> TypeAdapter[Any]:
-        return TypeAdapter(self.kind)
+        return _reading(self.kind).one
 
     @cached_property
     def _one_of_json(self) -> TypeAdapter[Any]:
-        return TypeAdapter(self.json_kind)
+        return _reading(self.json_kind).one
 
     @cached_property
     def _many(self) -> TypeAdapter[Any]:
-        return TypeAdapter(list[self.json_kind])  # type: ignore[name-defined] # a value
+        return _reading(self.json_kind).many
+
+
+class _Reading:
+    """How values of a type are read, and what OpenAPI says of them."""
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+
+    @cached_property
+    def one(self) -> TypeAdapter[Any]:
+        return TypeAdapter(self._kind)
+
+    @cached_property
+    def many(self) -> TypeAdapter[Any]:
+        return TypeAdapter(list[self._kind])  # type: ignore[name-defined] # a value
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        return self.one.json_schema()
+
+
+# A project of fifty models has thousands of parameters and a dozen types of them:
+# reading and describing each anew took a third of its start-up.
+_shared_reading = lru_cache(maxsize=1024)(_Reading)
+
+
+def _reading(kind: Any) -> _Reading:
+    try:
+        return _shared_reading(kind)
+    except TypeError:
+        # A limit without a hash; nobody else has it.
+        return _Reading(kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +212,8 @@ class Names:
                 raise ValueError(f"there is no {name!r}{nearest(name, self.known)}")
         if len(set(names)) != len(names):
             raise ValueError("has a name twice")
-        return tuple(names)
+        # In one order: what is asked in another is no other statement.
+        return tuple(name for name in self.known if name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,14 +289,14 @@ def _kind(field: Field, operator: Operator, *, json: bool = False) -> Any:
 def active_only() -> Choice:
     """Return the parameter that shows deleted rows as well."""
     schema = {"type": "boolean", "default": True}
-    return Choice("active_only", TypeAdapter(bool), schema, "Leave deleted rows out")
+    return Choice("active_only", _reading(bool).one, schema, "Leave deleted rows out")
 
 
 def count() -> Choice:
     """Return the parameter that asks for a total."""
     schema = {"type": "string", "enum": list(get_args(Count))}
     text = "Tell the total in X-Total-Count: counted, or as the planner estimates it"
-    return Choice("count", TypeAdapter(Count), schema, text)
+    return Choice("count", _reading(Count).one, schema, text)
 
 
 def only(texts: Sequence[str]) -> str:

@@ -32,8 +32,9 @@ class EarlyRoutes:
 
     @classmethod
     def install(cls, app: FastAPI) -> None:
-        """Put it inside of all middleware there is, and that there will be."""
-        app.user_middleware.append(Middleware(cls, router=app.router))
+        """Put it inside of all middleware there is, and that there will be; once."""
+        if not any(each.cls is cls for each in app.user_middleware):
+            app.user_middleware.append(Middleware(cls, router=app.router))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let the app do it."""

@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     db_echo: bool = False
     debug: bool = False
     howdah_dev: bool = False
+    howdah_workers: Annotated[int, Field(ge=1, le=10_000)] = 1
 
     def __init__(self, **values: Any) -> None:
         try:

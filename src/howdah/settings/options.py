@@ -1,6 +1,6 @@
 """Options as frozen values: pool, time limits, retries, pages. No environment."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from howdah.errors import Misconfigured
 
@@ -47,6 +47,22 @@ class Pool:
     def sessions(self) -> int:
         """The connections of the session lane, overflow included."""
         return self.total - self.fast
+
+    def shared(self, workers: int) -> "Pool":
+        """Return what each of so many processes may hold, so that all hold this.
+
+        Raises Misconfigured where that would be too few for each.
+        """
+        each = self.total // workers
+        if each < _SMALLEST_BUDGET:
+            most = self.total // _SMALLEST_BUDGET
+            raise Misconfigured(
+                f"{workers} workers cannot share {self.total} connections, since each "
+                "needs one for sessions and one for resources; set DB_POOL_SIZE to "
+                f"{workers * _SMALLEST_BUDGET} or more, or take {most} workers"
+            )
+        size = max(1, self.size // workers)
+        return replace(self, size=size, overflow=each - size)
 
 
 _SMALLEST_BUDGET = 2

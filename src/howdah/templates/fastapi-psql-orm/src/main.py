@@ -1,4 +1,4 @@
-"""The application: `uvicorn src.main:app`, or `howdah dev` while you work on it."""
+"""The application: for `howdah serve`, or `howdah dev` while you work on it."""
 
 from fastapi_offline import FastAPIOffline
 from howdah import connect

@@ -1,0 +1,84 @@
+"""The project of this folder: its app, its database, its door.
+
+Knows no command.
+"""
+
+import os
+import signal
+import socket
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn, cast
+
+import typer
+
+from howdah.errors import Misconfigured
+from howdah.serving import find_app
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+__all__ = ("app_name", "database", "load_app", "refuse_taken", "stopped_by")
+
+
+def app_name() -> str:
+    """Return where the app is: `[tool.howdah] app` in pyproject.toml, or src.main."""
+    with suppress(FileNotFoundError), Path("pyproject.toml").open("rb") as file:
+        tools = tomllib.load(file).get("tool", {})
+        return str(tools.get("howdah", {}).get("app", "src.main:app"))
+    return "src.main:app"
+
+
+def load_app() -> "FastAPI":
+    """Import the project's app from this folder."""
+    return cast("FastAPI", find_app(app_name()))
+
+
+@contextmanager
+def database() -> Iterator[None]:
+    """See to it that DATABASE_URL leads somewhere, for us and our children."""
+    from howdah.settings import Settings
+
+    if Settings().url is not None:
+        yield
+        return
+    from howdah.embedded import EmbeddedPostgres
+
+    with EmbeddedPostgres() as server:
+        os.environ["DATABASE_URL"] = server.url()
+        yield
+
+
+def refuse_taken(host: str, port: int) -> None:
+    """Raise Misconfigured if nobody can listen there."""
+    try:
+        family, kind, *_, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        )[0]
+        with socket.socket(family, kind) as probe:
+            # As uvicorn does, or a port that was just left would seem taken.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as exc:
+        raise Misconfigured(
+            f"cannot listen on port {port} of {host}: {exc.strerror}; choose another "
+            "with --port, --host or PORT"
+        ) from exc
+
+
+@contextmanager
+def stopped_by(*signals: signal.Signals) -> Iterator[None]:
+    """Leave the block in good order when asked to end."""
+
+    def stop(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise typer.Exit
+
+    before = {number: signal.signal(number, stop) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,95 @@
+"""An app as a worker of `howdah serve` runs it: found by its name, then left in peace.
+
+While an app starts, nearly all that it makes is there to stay, and the garbage
+collector would go through it again and again, then and at every full collection.
+Knows no server and no command line.
+"""
+
+import gc
+import importlib
+import os
+import sys
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from howdah.errors import Misconfigured
+
+__all__ = ("APP", "PROXIES", "app", "app_behind_proxies", "find_app", "settled")
+
+APP = "HOWDAH_APP"
+"""The variable that tells workers which app they serve."""
+
+PROXIES = "FORWARDED_ALLOW_IPS"
+"""The variable that tells, as uvicorn has it, whose X-Forwarded headers to believe."""
+
+_SETTLED = frozenset({"lifespan.startup.complete", "lifespan.startup.failed"})
+
+
+def app() -> ASGIApp:
+    """Return the app of this worker; a factory, for servers that import by name."""
+    gc.disable()
+    return settled(find_app(os.environ[APP]))
+
+
+def app_behind_proxies() -> ASGIApp:
+    """Return the app of a worker of Granian; uvicorn reads a proxy's headers itself."""
+    from granian.utils.proxies import wrap_asgi_with_proxy_headers
+
+    wrapped: ASGIApp = wrap_asgi_with_proxy_headers(
+        app(), trusted_hosts=os.environ[PROXIES]
+    )
+    return wrapped
+
+
+def find_app(name: str) -> Any:
+    """Import an app, `module:name`, from this folder, as uvicorn does."""
+    module, _, attribute = name.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return getattr(importlib.import_module(module), attribute or "app")
+    except (ModuleNotFoundError, AttributeError) as exc:
+        ours = isinstance(exc, AttributeError) or module.startswith(exc.name or ".")
+        if not ours:
+            raise
+        raise Misconfigured(
+            f"there is no app {name} in {Path.cwd()}; go to the project's "
+            'folder, or name it: [tool.howdah] app = "module:name" in pyproject.toml'
+        ) from exc
+
+
+def settled(served: ASGIApp) -> ASGIApp:
+    """Return the app, with what its start-up made frozen for the collector."""
+
+    async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+        async def tell(message: Message) -> None:
+            if message["type"] in _SETTLED:
+                _settle()
+            await send(message)
+
+        try:
+            await served(scope, receive, tell)
+        finally:
+            gc.enable()
+
+    # No coroutine of its own: a request would pay for it.
+    def serve(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] == "lifespan":
+            return lifespan(scope, receive, send)
+        return served(scope, receive, send)
+
+    return serve
+
+
+def _settle() -> None:
+    """Take what is there out of every later collection.
+
+    What is garbage already stays: a few megabytes, for which a full collection would
+    keep the first request waiting.
+    """
+    gc.freeze()
+    gc.enable()
