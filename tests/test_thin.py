@@ -372,6 +372,15 @@ async def test_a_mounted_app_and_a_root_path_are_thin_as_well(make, memory, watc
     assert watch.ways == ["thin", "thin"]
 
 
+async def test_two_databases_are_one_way(make):
+    app = make()
+    before = len(app.user_middleware)
+
+    connect(app, MemoryDatabase())
+
+    assert len(app.user_middleware) == before
+
+
 async def test_the_scope_tells_middleware_what_has_answered(make, memory):
     app, scopes = make(), []
 

@@ -33,7 +33,8 @@ class EarlyRoutes:
     @classmethod
     def install(cls, app: FastAPI) -> None:
         """Put it inside of all middleware there is, and that there will be; once."""
-        if not any(each.cls is cls for each in app.user_middleware):
+        known: list[Any] = [each.cls for each in app.user_middleware]
+        if cls not in known:
             app.user_middleware.append(Middleware(cls, router=app.router))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
