@@ -1,9 +1,18 @@
 """Rows from a file into a table: read, validate, COPY, and say which were refused.
 
     ahead.py      what makes the next batch while one is copied
-    reader.py     a file -> records with their line numbers; knows no model
+    reader.py     a file -> batches with their line numbers; knows no model
+    lines.py      a text -> its lines, counted
+    separated.py  lines of CSV -> sheets of columns, or records
+    ndjson.py     lines of JSON -> records
+    records.py    records, those that cannot be read, and why
     plan.py       the columns of a file -> fields of the schema -> columns of the table
     relations.py  names of related rows -> their keys
+    rules.py      a schema -> what it demands of each field, where that says it all
+    straight.py   sheets -> text for COPY, where every value of a column is plain
+    spelling.py   values -> texts that PostgreSQL reads as the same values
+    validate.py   records -> rows for COPY; says what is wrong with the others
+    flow.py       pieces of text -> one COPY
     copying.py    rows -> COPY under savepoints; finds the rows that the table refuses
     leftovers.py  refused records -> a file that can be mended and loaded again
     loading.py    one load, from the first line to the commit

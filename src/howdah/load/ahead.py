@@ -5,7 +5,7 @@ ends at once when it is cancelled, and the process can exit.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import suppress
 from threading import Thread
 from typing import Generic, TypeVar
@@ -15,7 +15,7 @@ __all__ = ("read_ahead",)
 T = TypeVar("T")
 
 
-async def read_ahead(items: Iterator[T]) -> AsyncIterator[T]:
+async def read_ahead(items: Iterator[T]) -> AsyncGenerator[T]:
     """Give the items in order, and have the next one made meanwhile."""
     upcoming = _Next(items).start()
     try:

@@ -58,9 +58,14 @@ def parser_of(column: Column[Any], *, text: bool) -> Parse | None:
     return _parsed if text else _plain
 
 
-def convert_of(column: Column[Any]) -> Convert | None:
-    """Return what makes asyncpg's values of the schema's, if any need it."""
+def convert_of(column: Column[Any], *, spelled: bool = False) -> Convert | None:
+    """Return what makes asyncpg's values of the schema's, if any need it.
+
+    Where they are `spelled`, a float may stay what it is: its text says its Decimal.
+    """
     native, ready = _native(kind_of(column))
+    if spelled and Decimal in ready:
+        ready = (*ready, float)
     bind = column.type.dialect_impl(_DIALECT).bind_processor(_DIALECT)
     steps = [step for step in (native, bind) if step is not None]
     if not steps:

@@ -5,13 +5,13 @@ where it does not (a foreign key, a deferred trigger), the block is halved until
 row is found. What lies before it is copied, and the rest goes on in growing blocks.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterable, Awaitable, Sequence
 from typing import Any
 
 import asyncpg
 
 from howdah.load.plan import Plan
-from howdah.load.reader import Fault
+from howdah.load.records import Fault
 from howdah.load.refusals import REFUSALS, fault_of, place_of
 
 __all__ = ("Copier",)
@@ -38,7 +38,7 @@ class Copier:
         start, size = 0, len(rows)
         while start < len(rows):
             block = rows[start : start + size]
-            failure = await self._attempt(block)
+            failure = await self._tried(self._copy_records(block))
             if failure is None:
                 start += len(block)
                 size *= 2
@@ -53,18 +53,36 @@ class Copier:
                 size = place if place and place < len(block) else len(block) // 2
         return faults
 
+    async def pour(self, rows: AsyncIterable[bytes]) -> bool:
+        """Store rows of text, all of them or none where the table refuses one."""
+        return await self._tried(self._copy_text(rows)) is None
+
+    async def _copy_text(self, rows: AsyncIterable[bytes]) -> None:
+        await self._connection.copy_to_table(
+            self._plan.table.name,
+            schema_name=self._plan.table.schema,
+            columns=self._columns,
+            source=rows,
+            format="text",
+            timeout=_PATIENCE,
+        )
+
     def _fault(self, failure: BaseException) -> Fault:
         return fault_of(failure, self._plan.table, self._plan.name_of)
 
-    async def _attempt(self, rows: Sequence[tuple[Any, ...]]) -> BaseException | None:
+    async def _copy_records(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        await self._connection.copy_records_to_table(
+            self._plan.table.name,
+            schema_name=self._plan.table.schema,
+            columns=self._columns,
+            records=rows,
+            timeout=_PATIENCE,
+        )
+
+    async def _tried(self, copy: Awaitable[None]) -> BaseException | None:
+        """Copy under the savepoint; return what the table refused the rows for."""
         try:
-            await self._connection.copy_records_to_table(
-                self._plan.table.name,
-                schema_name=self._plan.table.schema,
-                columns=self._columns,
-                records=rows,
-                timeout=_PATIENCE,
-            )
+            await copy
         except REFUSALS as exc:
             await self._connection.execute("ROLLBACK TO SAVEPOINT howdah_load")
             return exc

@@ -4,7 +4,7 @@ The defaults that SQLAlchemy or SQLModel would apply in Python are applied here;
 of the server are left to the server. Knows no file.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,38 +15,46 @@ from sqlalchemy import Column
 from howdah.errors import Misconfigured
 from howdah.load.convert import convert_of
 
-__all__ = ("Default", "default_of")
+__all__ = ("Default", "Maker", "default_of")
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """What makes the value of a row; a `fixed` one is the same for all of them."""
+
+    make: Callable[[], Any]
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Default:
-    """A column and what makes the value of one row for it."""
+    """A column and what makes the value of a row for it."""
 
     column: Column[Any]
-    make: Callable[[], Any]
+    maker: Maker
 
-    def value(self) -> Any:
-        """Make one value, in the form that the driver takes."""
+    def values(self, count: int) -> Sequence[Any]:
+        """Make the values of so many rows, in the form that the driver takes."""
         convert = convert_of(self.column)
-        value = self.make()
-        return convert([value])[0] if convert else value
+        values = [self.maker.make() for _ in range(count)]
+        return convert(values) if convert else values
 
 
 def default_of(model: type[Any] | None, column: Column[Any]) -> Default | None:
     """Return what fills the column in Python, or None where the server does."""
-    make = _of_column(column) or _of_model(model, column)
-    return None if make is None else Default(column=column, make=make)
+    maker = _of_column(column) or _of_model(model, column)
+    return None if maker is None else Default(column=column, maker=maker)
 
 
-def _of_column(column: Column[Any]) -> Callable[[], Any] | None:
+def _of_column(column: Column[Any]) -> Maker | None:
     default: Any = column.default
     if default is None:
         return None
     if default.is_scalar:
-        return lambda: default.arg
+        return Maker(lambda: default.arg, fixed=True)
     if default.is_callable:
         # SQLAlchemy wraps the function so that it takes its execution context.
-        return lambda: default.arg(None)
+        return Maker(lambda: default.arg(None))
     if column.server_default is not None:
         return None
     raise Misconfigured(
@@ -55,7 +63,7 @@ def _of_column(column: Column[Any]) -> Callable[[], Any] | None:
     )
 
 
-def _of_model(model: type[Any] | None, column: Column[Any]) -> Callable[[], Any] | None:
+def _of_model(model: type[Any] | None, column: Column[Any]) -> Maker | None:
     """Return the default that SQLModel keeps in the field, not in the column."""
     if model is None or not issubclass(model, BaseModel) or column.server_default:
         return None
@@ -65,5 +73,5 @@ def _of_model(model: type[Any] | None, column: Column[Any]) -> Callable[[], Any]
         return None
     if info.default_factory is not None:
         factory: Callable[[], Any] = info.default_factory  # type: ignore[assignment]
-        return factory
-    return None if info.default is None else lambda: info.default
+        return Maker(factory)
+    return None if info.default is None else Maker(lambda: info.default, fixed=True)

@@ -5,7 +5,8 @@ Ctrl-C, a lost connection) has loaded nothing. Knows the other rooms of this hou
 leaves the work to them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
 from operator import attrgetter
 from pathlib import Path
 
@@ -16,11 +17,15 @@ from howdah.drivers import translated
 from howdah.errors import HowdahError, Misconfigured
 from howdah.load.ahead import read_ahead
 from howdah.load.copying import Copier
+from howdah.load.flow import Flow, Item, Piece
 from howdah.load.leftovers import Leftovers, leftovers
 from howdah.load.plan import Plan, make_plan
-from howdah.load.reader import Bad, Batch, Reader, open_reader
+from howdah.load.reader import Reader, open_reader
+from howdah.load.records import Bad, Batch
 from howdah.load.relations import Related
 from howdah.load.resolve import Resolver
+from howdah.load.spelling import types_of
+from howdah.load.straight import Straight, straight_of
 from howdah.load.terms import (
     LoadOptions,
     Progress,
@@ -89,6 +94,7 @@ class _Loading:
         self._validator = Validator(plan)
         self._copier = Copier(connection, plan)
         self._resolvers: dict[str, Resolver] = {}
+        self._straight: Straight | None = None
         self._read = 0
         self._refused = 0
         self._refusals: list[Refusal] = []
@@ -141,18 +147,55 @@ class _Loading:
         for name in self._reader.names:
             if name in self._plan.relations:
                 self._resolver(name)
-        async for batch in read_ahead(self._batches()):
-            self._refuse(await self._load(batch))
-            self._read += len(batch.records) + len(batch.bad)
-            self._tell()
+        self._straight = await self._way()
+        async with aclosing(read_ahead(self._items())) as items:
+            await self._load_all(items)
         if self._refused and self._options.skip_bad is None:
             raise _NothingLoaded
         self._kept.flush()
 
-    def _batches(self) -> Iterator[Batch]:
-        for batch in self._reader.batches(self._options.chunk):
-            good, bad = self._validator.prepare(batch.records)
-            yield Batch(records=good, bad=[*batch.bad, *bad])
+    async def _way(self) -> Straight | None:
+        if self._reader.sparse:
+            return None
+        types = await types_of(self._connection, self._plan.table)
+        null = self._reader.null
+        return straight_of(self._plan, self._reader.names, null=null, types=types)
+
+    def _items(self) -> Iterator[Item]:
+        """Make what is loaded of what is read; a thread does this, ahead of time."""
+        for found in self._reader.batches(self._options.chunk):
+            if isinstance(found, Batch):
+                yield self._prepared(found)
+            elif self._straight and (rows := self._straight.rows(found)) is not None:
+                yield Piece(found, rows)
+            else:
+                yield self._prepared(found.batch())
+
+    def _prepared(self, batch: Batch) -> Batch:
+        good, bad = self._validator.prepare(batch.records)
+        return Batch(records=good, bad=[*batch.bad, *bad])
+
+    async def _load_all(self, items: AsyncIterator[Item]) -> None:
+        item = await anext(items, None)
+        while item is not None:
+            if isinstance(item, Piece):
+                item = await self._pour(Flow(item, items, self._tell))
+            else:
+                self._refuse(await self._load(item))
+                self._tell(item)
+                item = await anext(items, None)
+
+    async def _pour(self, flow: Flow) -> Item | None:
+        """Store the pieces at the front; return what comes behind them."""
+        if not await self._copier.pour(flow):
+            for piece in flow.pieces:
+                await self._load_piece(piece)
+        return flow.next
+
+    async def _load_piece(self, piece: Piece) -> None:
+        if not await self._copier.pour(_alone(piece)):
+            batch = self._prepared(piece.sheet.batch())
+            self._refuse(await self._load(batch))
 
     async def _load(self, batch: Batch) -> list[Bad]:
         """Store the good records of a batch; return the bad ones, by line."""
@@ -189,7 +232,8 @@ class _Loading:
         self._refused += len(bad)
         self._kept.write(self._reader.head, [each.text for each in bad])
 
-    def _tell(self) -> None:
+    def _tell(self, item: Item) -> None:
+        self._read += item.count
         if self._options.progress is not None:
             self._options.progress(
                 Progress(
@@ -199,6 +243,10 @@ class _Loading:
                     refused=self._refused,
                 )
             )
+
+
+async def _alone(piece: Piece) -> AsyncIterator[bytes]:
+    yield piece.rows
 
 
 # The limits are for requests: a load may take its time, and its file may come slowly.

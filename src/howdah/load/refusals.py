@@ -11,7 +11,7 @@ from sqlalchemy import Table
 
 from howdah.drivers import translate
 from howdah.errors import Conflict
-from howdah.load.reader import Fault
+from howdah.load.records import Fault
 from howdah.models import constraint_fields
 
 __all__ = ("REFUSALS", "fault_of", "place_of", "reason_of")

@@ -141,7 +141,7 @@ class Related:
 
     async def _create(self, name: str) -> str | None:
         statement, defaults = self._insert
-        values = [name, *(each.value() for each in defaults)]
+        values = [name, *(each.values(1)[0] for each in defaults)]
         try:
             async with self._connection.transaction():
                 done = await self._connection.execute(statement, *values)

@@ -6,7 +6,7 @@ line leaves nothing behind.
 
 from collections.abc import Sequence
 
-from howdah.load.reader import Bad, Fault, Record
+from howdah.load.records import Bad, Fault, Record
 from howdah.load.relations import Related
 from howdah.load.validate import Validator
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from howdah.load.convert import Convert, check_of, convert_of
 from howdah.load.plan import Plan, Slot
-from howdah.load.reader import Bad, Fault, Record
+from howdah.load.records import Bad, Fault, Record
 
 __all__ = ("Rows", "Validator")
 
@@ -64,7 +64,8 @@ class Validator:
         for place, values in enumerate(columns):
             columns[place] = self._convert(place, values, faults)
         if columns:
-            columns += [[each.value() for _ in objects] for each in self._plan.defaults]
+            count = len(objects)
+            columns += [each.values(count) for each in self._plan.defaults]
         rows = Rows(values=list(zip(*columns, strict=True)), records=good, bad=bad)
         return _without(rows, faults) if any(faults.values()) else rows
 
@@ -145,7 +146,7 @@ class Validator:
             return values
         try:
             return convert(values)
-        except (ValueError, TypeError, AttributeError):
+        except _UNFIT:
             # Some value of a type of the user's own; find out whose.
             return [
                 self._convert_one(convert, value, slot, faults.setdefault(index, []))
@@ -157,12 +158,15 @@ class Validator:
     ) -> Any:
         try:
             return convert([value])[0]
-        except (ValueError, TypeError, AttributeError):
+        except _UNFIT:
             name = self._plan.names.get(slot.field, slot.field)
             faults.append(Fault(name, "does not fit the type of its column"))
             return None
 
 
+# What converting a value raises that its column cannot hold, such as a moment that is
+# beyond the last year in UTC.
+_UNFIT = (ValueError, TypeError, AttributeError, OverflowError)
 _REASONS = {"missing": "is required and has no value"}
 
 
