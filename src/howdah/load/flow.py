@@ -8,10 +8,13 @@ again, and each that it still refuses is read as records.
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from howdah.load.records import BATCH_TEXT, Batch
+from howdah.load.records import Batch
 from howdah.load.separated import Sheet
 
 __all__ = ("Flow", "Item", "Piece")
+
+# So many bytes of rows are remembered until PostgreSQL has taken them all.
+_REMEMBERED = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class Flow:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         size = 0
-        while isinstance(piece := self.next, Piece) and size < BATCH_TEXT:
+        while isinstance(piece := self.next, Piece) and size < _REMEMBERED:
             self.pieces.append(piece)
             size += len(piece.rows)
             yield piece.rows

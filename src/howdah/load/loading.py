@@ -142,7 +142,8 @@ class _Loading:
         return error.naming(constraint_fields(error.constraint, [table]))
 
     async def _run(self) -> None:
-        await self._connection.execute(_NO_LIMITS)
+        server = self._connection.get_server_version().major
+        await self._connection.execute(_no_limits(server))
         await self._copier.open()
         for name in self._reader.names:
             if name in self._plan.relations:
@@ -249,9 +250,12 @@ async def _alone(piece: Piece) -> AsyncIterator[bytes]:
     yield piece.rows
 
 
-# The limits are for requests: a load may take its time, and its file may come slowly.
-_NO_LIMITS = """
-SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN (
-    'statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout'
-)
-"""
+def _no_limits(server: int) -> str:
+    """Lift the limits that are for requests: a load may take its time, as its file."""
+    limits = ["statement_timeout", "idle_in_transaction_session_timeout"]
+    limits += ["transaction_timeout"] if server >= _TRANSACTION_TIMEOUT else []
+    return "; ".join(f"SET LOCAL {limit} = 0" for limit in limits)
+
+
+# The version of PostgreSQL that first knows it.
+_TRANSACTION_TIMEOUT = 17
