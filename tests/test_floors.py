@@ -29,8 +29,8 @@ FLOORS = (
     ("rendering",),
     ("fast", "memory", "migrations", "orm", "repository"),
     ("load", "problems", "pytest_plugin", "scaffold", "telemetry"),
-    ("route", "serving", "web"),
-    ("resource",),
+    ("route", "serving"),
+    ("resource", "web"),
     ("cli",),
     ("__init__", "__main__"),
 )

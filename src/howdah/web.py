@@ -12,6 +12,7 @@ from howdah import problems
 from howdah.database import Database
 from howdah.errors import Misconfigured, Unavailable
 from howdah.memory import MemoryDatabase
+from howdah.route import EarlyRoutes
 
 __all__ = ("connect", "databases")
 
@@ -23,6 +24,7 @@ def connect(app: FastAPI, db: Database | MemoryDatabase) -> None:
     database). The app starts while the database is away, and is ready once it is back.
     """
     problems.install(app)
+    EarlyRoutes.install(app)
     app.state.howdah = (*getattr(app.state, "howdah", ()), db)
     app.router.lifespan_context = _lifespan(app, db)
 

@@ -21,6 +21,7 @@ from contract.models import (
 from fastapi import FastAPI
 
 from howdah import problems
+from howdah.route import EarlyRoutes
 from howdah.store import Store
 
 PATHS = {
@@ -77,6 +78,7 @@ async def client(backend, db) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an app with all resources."""
     app = FastAPI()
     problems.install(app)
+    EarlyRoutes.install(app)
     for prefix, resource in PATHS.items():
         app.include_router(backend.resource(resource, db).router(prefix=prefix))
     async with client_of(app) as client:

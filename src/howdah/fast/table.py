@@ -23,7 +23,7 @@ from howdah.fast.culprits import name_rows
 from howdah.fast.plans import Plan, python_defaults
 from howdah.limits import holds, largest, too_large, too_long
 from howdah.models import constraint_fields
-from howdah.statements import Becoming, Layout, guard, key_values, value_name
+from howdah.statements import Becoming, Layout, guard, value_name
 from howdah.store import NO_CONDITIONS, Match, Row
 
 __all__ = ("FastTable",)
@@ -79,8 +79,11 @@ class FastTable:
         return Plan.of(statement, {k: n for s in scopes for k, n in s.names.items()})
 
     def _arguments(self, plan: Plan, values: Mapping[str, Any]) -> Sequence[Any]:
+        scopes = self._layout.scopes
+        if not scopes:
+            return plan.arguments(values)
         given = dict(values)
-        for scope in self._layout.scopes:
+        for scope in scopes:
             given |= scope.values
         return plan.arguments(given)
 
@@ -151,10 +154,12 @@ class FastTable:
             raise missing_rows(self._model, self._keys, keys, indexes)
 
     def _holds(self, key: Any) -> bool:
-        values = key_values(self._layout, key).values()
+        if len(self._largest_keys) == 1:
+            (limit,) = self._largest_keys
+            return limit is None or holds(limit, key)
         return all(
             limit is None or holds(limit, value)
-            for limit, value in zip(self._largest_keys, values, strict=True)
+            for limit, value in zip(self._largest_keys, key, strict=True)
         )
 
     def _row(self, row: Any, key: Any) -> Row:

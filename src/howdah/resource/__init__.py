@@ -35,6 +35,7 @@ from howdah.resource.declaration import Embed, read_layout
 from howdah.resource.hooks import Change
 from howdah.resource.placing import PlacedRoute, give_way
 from howdah.resource.rows import Rows
+from howdah.route import QuickRouter
 
 __all__ = ("Change", "Embed", "Resource", "ResourceRoute")
 
@@ -61,7 +62,7 @@ class Resource(Rows[M]):
         self._advise()
         members = {"resource": self, "largest_body": self.body}
         route_class = type("Route", (ResourceRoute,), members)
-        router = APIRouter(**{"route_class": route_class, **options})
+        router = QuickRouter(**{"route_class": route_class, **options})
         for action in actions(self):
             action.add_to(router)
         give_way(router)

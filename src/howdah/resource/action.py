@@ -13,11 +13,14 @@ from howdah.models import python_type
 from howdah.resource.access import groups, permissions
 from howdah.resource.rows import Rows
 from howdah.resource.wire import Whole
+from howdah.route import Endpoint
 
 __all__ = ("Action", "key_of", "key_parameters", "key_path", "parameter", "rows_model")
 
 
 _CALLER = "__caller"
+
+Answer = Callable[..., Awaitable[Response]]
 
 
 class Action:
@@ -27,7 +30,7 @@ class Action:
         self,
         name: str,
         resource: Rows[Any],
-        endpoint: Callable[..., Awaitable[Response]],
+        endpoint: Answer,
         *parameters: inspect.Parameter,
         **route: Any,
     ) -> None:
@@ -61,32 +64,32 @@ class Action:
         """Whether the answer depends on who calls."""
         return self.resource.caller.is_known
 
-    def _signed(self) -> Callable[..., Awaitable[Response]]:
+    def _signed(self) -> Endpoint:
         """Return the endpoint with the signature that FastAPI reads."""
-        endpoint, resource, parameters = self.endpoint, self.resource, self.parameters
+        run, resource, parameters = self.endpoint, self.resource, self.parameters
         if self._is_personal:
             writes = "write" in groups(self.kind)
             solved = Depends(resource.solving(writes=writes))
             parameters = (*parameters, parameter(_CALLER, Annotated[Any, solved]))
-
-        async def signed(**given: Any) -> Response:
-            mine = given.pop(_CALLER, None)
-            if mine is None:
-                return await endpoint(**given)
-            with resource.calling(mine):
-                return await endpoint(**given)
-
-        signed.__name__ = f"{self.name}_{self.resource.plural}"
-        signed.__doc__ = endpoint.__doc__
-        signed.__signature__ = inspect.Signature(  # type: ignore[attr-defined] # read by inspect.signature
-            list(parameters)
-        )
-        return signed
+            run = _called(resource, run)
+        name = f"{self.name}_{self.resource.plural}"
+        return Endpoint(run, parameters, name=name)
 
     def _summary(self) -> str:
         several = self.name in _SEVERAL
         noun = self.resource.plural if several else _snake(self.resource.name)
         return f"{self.name} {noun}".replace("_", " ").capitalize()
+
+
+def _called(resource: Rows[Any], run: Answer) -> Answer:
+    """Return an endpoint that answers with the rows that there are for who calls."""
+
+    async def called(**given: Any) -> Response:
+        with resource.calling(given.pop(_CALLER)):
+            return await run(**given)
+
+    called.__doc__ = run.__doc__
+    return called
 
 
 _SEVERAL = frozenset(

@@ -11,7 +11,7 @@ from typing import Any
 from fastapi import Request
 
 from howdah.paging import Page, read_page
-from howdah.query import Faults, Query, Show, nearest, only
+from howdah.query import SHOW_ALL, Faults, Query, Show, nearest, only
 from howdah.resource.rows import Rows
 from howdah.route import dependency_parameters
 
@@ -83,6 +83,8 @@ def read_count(resource: Rows[Any], request: Request) -> Query:
 
 def read_show(resource: Rows[Any], request: Request) -> Show:
     """Return what an address asks to see of a row."""
+    if not request.scope["query_string"]:
+        return SHOW_ALL
     faults = Faults()
     names = [name for name in resource.language.names if name in SHOWN]
     query = resource.language.read(_known(request, names, faults), faults=faults)
@@ -92,12 +94,13 @@ def read_show(resource: Rows[Any], request: Request) -> Show:
 
 def _known(request: Request, names: Collection[str], faults: Faults) -> Texts:
     """Return the parameters by name; those that nobody knows are faults."""
-    theirs = dependency_parameters(request)
     given: Texts = {}
     for name, text in request.query_params.multi_items():
-        if name in names or name not in theirs:
-            given.setdefault(name, []).append(text)
-    _refuse_unknown(given, names, faults)
+        given.setdefault(name, []).append(text)
+    if not given.keys() <= set(names):
+        for name in dependency_parameters(request).difference(names):
+            given.pop(name, None)
+        _refuse_unknown(given, names, faults)
     return given
 
 

@@ -14,6 +14,7 @@ from fastapi import Request
 
 from howdah.errors import FieldError, Invalid
 from howdah.resource.rows import Rows
+from howdah.resource.wire import header_lines
 from howdah.store import Once
 
 __all__ = ("key_parameter", "once_of")
@@ -31,7 +32,7 @@ async def once_of(
 
     A key that would not be heeded is refused: its sender trusts in it.
     """
-    given = request.headers.getlist(_NAME)
+    given = header_lines(request, b"idempotency-key")
     if not given:
         return {}
     if not _heeds(resource, method):

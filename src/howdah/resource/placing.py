@@ -5,31 +5,27 @@ by a route that stands before it, nor by those of methods that it has not.
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
-from starlette.routing import BaseRoute, Match
-from starlette.types import Scope
+from starlette.routing import BaseRoute
 
-from howdah.route import StrictRoute
+from howdah.route import Routes, ThinRoute
 
 __all__ = ("PlacedRoute", "give_way")
 
 
-class PlacedRoute(StrictRoute):
+class PlacedRoute(ThinRoute):
     """A route that leaves to others the paths that are theirs."""
 
     fixed: Collection[str] = ()
     """The paths without parameters that it leaves alone, without their last slash."""
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match as a route does, but no path of another with a key in its place."""
-        match, child = super().matches(scope)
-        values = child.get("path_params")
-        if values and self.path_format.format_map(values) in self.fixed:
-            return Match.NONE, {}
-        return match, child
+    def leaves(self, values: Mapping[str, Any]) -> bool:
+        """Say whether these parameters make the path of another route."""
+        return bool(values) and self.path_format.format_map(values) in self.fixed
 
 
 def give_way(router: APIRouter) -> None:
@@ -37,7 +33,7 @@ def give_way(router: APIRouter) -> None:
     router.routes = _Routes(router.routes)
 
 
-class _Routes(list[BaseRoute]):
+class _Routes(Routes):
     """Routes in which new ones stand before those that were there at first."""
 
     def __init__(self, own: Iterable[BaseRoute]) -> None:
@@ -51,6 +47,7 @@ class _Routes(list[BaseRoute]):
 
     def append(self, route: BaseRoute, /) -> None:
         """Put a route before the own ones; of those, it replaces what it answers."""
+        self.changes += 1
         self.insert(self._added, route)
         self._added += 1
         self._fixed.update(_fixed(route))

@@ -6,6 +6,7 @@ ETags and conditions are those of RFC 9110; a list's links those of RFC 8288.
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -26,12 +27,14 @@ __all__ = (
     "WholeNumber",
     "answer_page",
     "created_answer",
+    "header_lines",
     "json_answer",
     "read_match",
     "tagged_answer",
 )
 
 
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 TOTAL_KIND = "X-Total-Count-Kind"
 """The header that says whether a total was counted or estimated."""
 
@@ -49,7 +52,7 @@ async def answer_page(
     found = await resource.list(query, page)
     pairs = request.query_params.multi_items()
     headers = {}
-    if link := links(request.url.path, pairs, page, found, query):
+    if link := links(_path(request), pairs, page, found, query):
         headers["Link"] = link
     if found.total is not None:
         kind = "estimated" if found.estimated else "exact"
@@ -78,7 +81,7 @@ _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 
 def read_match(resource: Rows[Any], request: Request) -> Match:
     """Return the versions that If-Match names; weak tags never match (RFC 9110)."""
-    given = _header(request, "if-match")
+    given = _header(request, b"if-match")
     if given is None and resource.require_match:
         raise PreconditionRequired
     if given is None or given == "*":
@@ -122,7 +125,16 @@ def _location(request: Request, key: Any) -> str:
     """Return the path of a row that was created by this request to its collection."""
     values = key if isinstance(key, tuple) else (key,)
     segments = "/".join(_segment(str(value)) for value in values)
-    return f"{request.url.path.rstrip('/')}/{segments}"
+    return f"{_path(request).rstrip('/')}/{segments}"
+
+
+def _path(request: Request) -> str:
+    """Return the path of the request's URL, which is dear to make of it."""
+    path: str = request.scope["path"]
+    return path if _PLAIN_PATH.fullmatch(path) else request.url.path
+
+
+_PLAIN_PATH = re.compile(r"/(?!/)[\w/.~-]*", re.ASCII)
 
 
 def _segment(text: str) -> str:
@@ -132,16 +144,22 @@ def _segment(text: str) -> str:
 
 
 def _knows(request: Request, row: Row) -> bool:
-    given = _header(request, "if-none-match")
+    given = _header(request, b"if-none-match")
     if given is None or given == "*":
         return given is not None
     return row.tag in {tag for _, tag in _TAG.findall(given)}
 
 
-def _header(request: Request, name: str) -> str | None:
+def _header(request: Request, name: bytes) -> str | None:
     """Return a header that is a list; sent in several lines it is one list still."""
-    lines = request.headers.getlist(name)
+    lines = header_lines(request, name)
     return ", ".join(lines).strip() if lines else None
+
+
+def header_lines(request: Request, name: bytes) -> list[str]:
+    """Return each line of a header, whose name is given in small letters."""
+    headers = request.scope["headers"]
+    return [value.decode("latin-1") for known, value in headers if known == name]
 
 
 _WHOLE = re.compile(r"-?[0-9]+\Z", re.ASCII)
@@ -170,7 +188,19 @@ LONGEST_IN_ADDRESS = 100
 
 
 def json_answer(
-    body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None
+    body: bytes, *, status: int = 200, headers: Mapping[str, str] = _NO_HEADERS
 ) -> Response:
     """Answer JSON that is bytes already."""
-    return Response(body, status, headers, media_type="application/json")
+    return _JSON(body, status, headers)
+
+
+class _JSON(Response):
+    """A response as Starlette makes it, without asking what it is made of."""
+
+    def __init__(self, body: bytes, status: int, headers: Mapping[str, str]) -> None:
+        self.body, self.status_code, self.background = body, status, None
+        self.raw_headers = [
+            *((n.lower().encode(), v.encode("latin-1")) for n, v in headers.items()),
+            (b"content-length", b"%d" % len(body)),
+            (b"content-type", b"application/json"),
+        ]

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, time
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel
@@ -52,7 +53,7 @@ MATCH = "__match"
 """The name of the parameter for the versions that a change is meant for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Layout:
     """What a resource shows of a table, and how its rows are known and deleted."""
 
@@ -81,7 +82,7 @@ class Layout:
     links: Mapping[str, Any] = field(default_factory=dict)
     """The relations that may be written, as `linking.Link`, by their names."""
 
-    @property
+    @cached_property
     def keys(self) -> tuple[Column[Any], ...]:
         """The columns of the primary key."""
         columns = tuple(self.table.primary_key.columns)
@@ -108,7 +109,7 @@ class Layout:
             embeds={n: _limited(it, scopes) for n, it in self.embeds.items()},
         )
 
-    @property
+    @cached_property
     def scopes(self) -> tuple[Scope, ...]:
         """The scopes of the rows, and of those that relations lead to."""
         own = () if self.scope is None else (self.scope,)
@@ -220,13 +221,17 @@ def is_key(layout: Layout) -> ColumnElement[bool]:
 
 def key_values(layout: Layout, key: Any) -> dict[str, Any]:
     """Return the parameters of a key: one value, or a tuple where it has several."""
-    values = key if len(layout.keys) > 1 else (key,)
-    return {key_name(number): value for number, value in enumerate(values)}
+    if len(layout.keys) == 1:
+        return {_ONLY_KEY: key}
+    return {key_name(number): value for number, value in enumerate(key)}
 
 
 def key_name(number: int) -> str:
     """Return the name of the parameter of a key's column, counted from 0."""
     return f"__key_{number}"
+
+
+_ONLY_KEY = key_name(0)
 
 
 def active(layout: Layout) -> Iterable[ColumnElement[bool]]:

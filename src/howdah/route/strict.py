@@ -1,28 +1,25 @@
 """A FastAPI route that reads requests strictly and paths kindly.
 
-Strictly: JSON with a key given twice, a NaN, half a character or a NUL is refused
-before anyone builds a statement from it. Kindly: with or without the last slash, and
-HEAD where there is GET. Made of FastAPI's own extension points; any router takes it
-as `route_class`.
+Strictly: see `texts`. Kindly: with or without the last slash, and HEAD where there is
+GET. Made of FastAPI's own extension points; any router takes it as `route_class`.
 """
 
-import json
-import math
 import re
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
-from typing import Any, ClassVar, NoReturn, Self
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from typing import Any, ClassVar
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-__all__ = ("StrictRequest", "StrictRoute", "dependency_parameters")
+from howdah.route.texts import check_address, check_media_type, read_json
+
+__all__ = ("StrictRequest", "StrictRoute", "as_get", "dependency_parameters")
 
 
 class StrictRequest(Request):
@@ -53,7 +50,7 @@ class StrictRequest(Request):
     async def json(self) -> Any:
         """Return the body; raises json.JSONDecodeError, which answers 422."""
         if not hasattr(self, "_strict"):
-            self._strict = _read(await self.body())
+            self._strict = read_json(await self.body())
         return self._strict
 
 
@@ -68,9 +65,9 @@ class StrictRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def strictly(request: Request) -> Response:
-            _check_address(request.scope)
+            check_address(request.scope)
             if _takes_json(self):
-                _check_media_type(request)
+                check_media_type(request)
             return await handle(
                 StrictRequest(
                     request.scope, request.receive, largest_body=self.largest_body
@@ -83,17 +80,23 @@ class StrictRoute(APIRoute):
         """Match the path with and without its last slash, and HEAD as GET."""
         if scope["type"] != "http":
             return super().matches(scope)
-        scope = _with_segments(_as_get(scope))
+        scope = _with_segments(as_get(scope))
         if self.path.endswith("/") != scope["path"].endswith("/"):
             scope = _other_slash(scope)
         match, child = super().matches(scope)
         if _SLASH in scope["path"]:
             child["path_params"] = _plain(child.get("path_params", {}))
+        if match is not Match.NONE and self.leaves(child["path_params"]):
+            return Match.NONE, {}
         return match, child
+
+    def leaves(self, values: Mapping[str, Any]) -> bool:  # noqa: ARG002 - for others
+        """Say whether a path with these parameters is left to another route."""
+        return False
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer HEAD as GET; the server leaves the body out."""
-        await super().handle(_as_get(scope), receive, send)
+        await super().handle(as_get(scope), receive, send)
 
 
 def dependency_parameters(request: Request) -> set[str]:
@@ -109,7 +112,8 @@ def _query_names(dependant: Dependant) -> set[str]:
     return own.union(*map(_query_names, dependant.dependencies))
 
 
-def _as_get(scope: Scope) -> Scope:
+def as_get(scope: Scope) -> Scope:
+    """Return what is asked, where HEAD asks for the same as GET."""
     return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
 
@@ -150,134 +154,3 @@ def _takes_json(route: APIRoute) -> bool:
         return False
     declared = getattr(route.body_field.field_info, "media_type", "application/json")
     return bool(declared == "application/json")
-
-
-def _check_media_type(request: Request) -> None:
-    given = request.headers.get("content-type")
-    if given is None and request.headers.get("content-length", "0") == "0":
-        # No body at all is for validation to speak of.
-        return
-    media_type = (given or "").partition(";")[0].strip().lower()
-    if media_type != "application/json" and not media_type.endswith("+json"):
-        raise HTTPException(
-            415, "The body has to be JSON: send Content-Type: application/json."
-        )
-
-
-_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
-
-
-def _check_address(scope: Scope) -> None:
-    """Refuse escapes that say nothing, text that is no UTF-8, and NUL."""
-    query: bytes = scope.get("query_string", b"")
-    path: bytes = scope.get("raw_path") or b""
-    for place, text in (("query", query), ("path", path)):
-        if b"%" in text and (fault := _address_fault(text)):
-            raise _refused(place, fault)
-
-
-def _address_fault(text: bytes) -> str | None:
-    if _BROKEN_ESCAPE.search(text):
-        return "has a % that two hexadecimal digits have to follow; write %25 for %"
-    plain = unquote_to_bytes(text)
-    if b"\0" in plain:
-        return "holds a NUL character, which no text of PostgreSQL can"
-    try:
-        plain.decode()
-    except UnicodeDecodeError:
-        return "is no UTF-8"
-    return None
-
-
-def _refused(place: str, message: str) -> RequestValidationError:
-    return RequestValidationError(
-        [{"type": "invalid_text", "loc": (place, place), "msg": message}]
-    )
-
-
-def _read(body: bytes) -> Any:
-    try:
-        text = body.decode()
-        value = json.loads(
-            text,
-            object_pairs_hook=_object,
-            parse_constant=_refuse_constant,
-            parse_float=_number,
-            parse_int=_whole,
-        )
-    except UnicodeDecodeError as exc:
-        raise json.JSONDecodeError("it is no UTF-8", "", exc.start) from None
-    except RecursionError:
-        raise json.JSONDecodeError("it is nested too deeply", "", 0) from None
-    except json.JSONDecodeError:
-        raise
-    except ValueError as exc:
-        raise json.JSONDecodeError(str(exc), "", 0) from None
-    # Only an escape can bring in a NUL or half a character: neither is JSON or UTF-8.
-    if "\\u" in text:
-        _check_texts(value)
-    return value
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError("it gives the same key twice in one object")
-    return value
-
-
-class _Number(float):
-    """A fraction that remembers how it was written.
-
-    Pydantic makes a Decimal of a float's text, so money stays exact, while a field of
-    any type gets a number and not a Decimal, which would leave as a string.
-    """
-
-    _text: str
-
-    def __new__(cls, text: str) -> Self:
-        """Take what JSON takes for a number."""
-        self = super().__new__(cls, text)
-        self._text = text
-        return self
-
-    def __str__(self) -> str:
-        return self._text
-
-
-def _number(text: str) -> _Number:
-    number = _Number(text)
-    if math.isinf(number):
-        raise ValueError("a number is larger than JSON's readers agree to read")
-    return number
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise ValueError("a number has more digits than are read") from None
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _check_texts(value: Any) -> None:
-    for text in _texts(value):
-        if "\0" in text:
-            raise json.JSONDecodeError("it holds a NUL character", "", 0)
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            raise json.JSONDecodeError("it holds half a character", "", 0)
-
-
-def _texts(value: Any) -> Iterable[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for key, member in value.items():
-            yield key
-            yield from _texts(member)
-    elif isinstance(value, list):
-        for member in value:
-            yield from _texts(member)

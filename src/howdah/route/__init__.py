@@ -1,0 +1,28 @@
+"""FastAPI routes that read strictly, match kindly and cost little.
+
+    texts.py    what a request says, or why it says nothing
+    strict.py   a route that reads strictly, with and without the last slash
+    thin.py     a route that answers straight from the request where it may
+    choice.py   which of many routes comes first for a path
+    quick.py    a router that finds its route at once
+    early.py    middleware that finds the route of an app at once
+
+Nothing here knows what a resource is.
+"""
+
+from howdah.route.choice import Routes
+from howdah.route.early import EarlyRoutes
+from howdah.route.quick import QuickRouter
+from howdah.route.strict import StrictRequest, StrictRoute, dependency_parameters
+from howdah.route.thin import Endpoint, ThinRoute
+
+__all__ = (
+    "EarlyRoutes",
+    "Endpoint",
+    "QuickRouter",
+    "Routes",
+    "StrictRequest",
+    "StrictRoute",
+    "ThinRoute",
+    "dependency_parameters",
+)
