@@ -9,16 +9,14 @@ from sqlalchemy import (
     Select,
     Subquery,
     Text,
-    case,
     cast,
-    false,
     func,
     literal_column,
     null,
     select,
 )
 
-from howdah.paging import KeysetPage, OffsetPage, Page
+from howdah.paging import Page
 from howdah.query import SHOW_ALL, Query, Show
 from howdah.statements.conditions import conditions
 from howdah.statements.embedded import embedded, joining
@@ -26,9 +24,9 @@ from howdah.statements.forms import in_json, in_place, loses
 from howdah.statements.layout import Layout, is_key, is_readable, tag
 from howdah.statements.order import Part, is_ranked, order
 from howdah.statements.shown import ROW, exact_names, json, json_of, shown
-from howdah.statements.slices import number, order_name, sliced, with_order
+from howdah.statements.slices import order_name, sliced, with_order
 
-__all__ = ("count", "found", "get", "list_rows")
+__all__ = ("SEPARATOR", "count", "found", "get", "list_rows", "place_names")
 
 
 def get(layout: Layout, show: Show = SHOW_ALL) -> ClauseElement:
@@ -46,20 +44,41 @@ def get(layout: Layout, show: Show = SHOW_ALL) -> ClauseElement:
 
 
 def list_rows(layout: Layout, query: Query, page: Page) -> ClauseElement:
-    """List a page; five values: JSON, first and last position, more, total.
+    """List a page; three values: rows, their positions, and how many rows there are.
 
-    Parameters: `limit`, those of `filter_values`, `skip` of an offset page, and the
-    `position_name` of each value of a keyset page's position that is not NULL.
+    Rows and positions are JSON, joined by `SEPARATOR`: one more than the page holds
+    where more follow. Positions are NULL where rows tell them, see `place_names`; so is
+    the total where nobody asks for the exact one. Parameters: `limit`, those of
+    `filter_values`, `skip` of an offset page, and the `position_name` of each value of
+    a keyset page's position that is not NULL.
     """
     parts = order(layout, query)
-    plain = _is_plain(layout, query)
+    plain = place_names(layout, query) is not None
     columns = _columns(layout, query, parts)
     rows = sliced(layout, query, page, columns, parts).subquery(
         ROW if plain else _FOUND
     )
-    backward = isinstance(page, KeysetPage) and page.direction == "prev"
-    numbered = _numbered(layout, rows, query, parts)
-    return _page(numbered, _total(layout, query, page, numbered), backward=backward)
+    row = json(rows) if plain else _chosen(layout, rows, query.show)
+    exact = query.count == "exact"
+    return select(
+        _joined(row),
+        null() if plain else _joined(_place(rows, parts)),
+        count(layout, query).scalar_subquery() if exact else null(),
+    ).select_from(rows)
+
+
+def place_names(layout: Layout, query: Query) -> tuple[str, ...] | None:
+    """Return the names in JSON of what a row's position is made of, if rows show it.
+
+    They do where they are shown as they are, whole and alone, and lose nothing: JSON
+    has no NaN, which has a place in an order.
+    """
+    columns = [part.column for part in order(layout, query)]
+    lost = any(loses(column.type) for column in columns)
+    if query.show != SHOW_ALL or is_ranked(layout, query) or lost:
+        return None
+    names = {column: name for name, column in layout.columns.items()}
+    return tuple(names[column] for column in columns)
 
 
 def count(layout: Layout, query: Query) -> Select[int]:
@@ -75,22 +94,15 @@ def found(layout: Layout, query: Query) -> Select[int]:
 
 
 _FOUND = "__found"
-
-
-def _is_plain(layout: Layout, query: Query) -> bool:
-    """Say whether rows are shown as they are, whole and alone: then they are JSON.
-
-    And their place is in them: JSON has no NaN, which has one in an order.
-    """
-    lost = any(loses(part.column.type) for part in order(layout, query))
-    return query.show == SHOW_ALL and not is_ranked(layout, query) and not lost
+SEPARATOR = "\x1e"
+"""Stands between JSON texts: it can be in none, inside of strings it is escaped."""
 
 
 def _columns(
     layout: Layout, query: Query, parts: Sequence[Part]
 ) -> Iterable[ColumnElement[Any]]:
     """Return what is read of each row of a page, shown or not."""
-    if _is_plain(layout, query):
+    if place_names(layout, query) is not None:
         return shown(layout)
     show = query.show
     fields = layout.columns if show.fields is None else show.fields
@@ -100,25 +112,6 @@ def _columns(
         *(column for column in layout.table.columns if column in needed),
         *with_order(parts),
     )
-
-
-def _numbered(
-    layout: Layout, rows: Subquery, query: Query, parts: Sequence[Part]
-) -> Subquery:
-    """Return each row's JSON, its position, its number, and how many rows there are."""
-    columns: Any = rows.c
-    if _is_plain(layout, query):
-        names = {column: name for name, column in layout.columns.items()}
-        row, place = json(rows), [columns[names[part.column]] for part in parts]
-    else:
-        row = _chosen(layout, rows, query.show)
-        place = [in_place(columns[order_name(n)]) for n, _ in enumerate(parts)]
-    return select(
-        row.label("row"),
-        cast(func.json_build_array(*place), Text).label("position"),
-        func.row_number().over().label("number"),
-        func.count().over().label("found"),
-    ).subquery("numbered")
 
 
 def _chosen(layout: Layout, rows: Subquery, show: Show) -> ColumnElement[str]:
@@ -133,44 +126,13 @@ def _chosen(layout: Layout, rows: Subquery, show: Show) -> ColumnElement[str]:
     return json_of((*chosen, *embedded(layout.embeds, show.include, rows)), rows)
 
 
-def _page(
-    numbered: Subquery, total: ColumnElement[Any], *, backward: bool
-) -> ClauseElement:
-    page, limit = numbered.c, number("limit")
-    one: ColumnElement[int] = literal_column("1")
-    near = func.max(page.position).filter(page.number == one)
-    far = func.max(page.position).filter(page.number == func.least(page.found, limit))
-    joined = (
-        func.string_agg(page.row, literal_column("','"))
-        .aggregate_order_by(page.number.desc() if backward else page.number)
-        .filter(page.number <= limit)
-    )
-    return select(
-        func.concat(literal_column("'['"), joined, literal_column("']'")),
-        far if backward else near,
-        near if backward else far,
-        func.coalesce(func.max(page.found) > limit, false()),
-        total,
-    )
+def _place(rows: Subquery, parts: Sequence[Part]) -> ColumnElement[str]:
+    columns: Any = rows.c
+    place = (in_place(columns[order_name(n)]) for n, _ in enumerate(parts))
+    return cast(func.json_build_array(*place), Text)
 
 
-def _total(
-    layout: Layout, query: Query, page: Page, numbered: Subquery
-) -> ColumnElement[Any]:
-    if query.count == "exact":
-        return count(layout, query).scalar_subquery()
-    return null() if query.count is None else _end(page, numbered)
-
-
-def _end(page: Page, numbered: Subquery) -> ColumnElement[Any]:
-    """Return the total where a page shows the end of it: what nobody has to estimate.
-
-    NULL where more rows follow, or where it is not known how many stand before.
-    """
-    rows = func.max(numbered.c.found)
-    if isinstance(page, OffsetPage):
-        return case((rows <= number("limit"), rows + number("skip")))
-    if page.position is not None:
-        return null()
-    some = func.coalesce(rows, literal_column("0"))
-    return case((some <= number("limit"), some))
+def _joined(texts: ColumnElement[str]) -> ColumnElement[str]:
+    """Return the texts of all rows, in the order in which they are found."""
+    # Numbering rows, to pick from them, costs more than all else that is done here.
+    return func.string_agg(texts, literal_column(f"chr({ord(SEPARATOR)})"))
