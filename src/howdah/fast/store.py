@@ -6,7 +6,7 @@ PostgreSQL writes the JSON. How a plan is kept and run is the table's business.
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from sqlalchemy import ClauseElement
@@ -20,6 +20,7 @@ from howdah.bulk import (
     split_keys,
     unrelated,
 )
+from howdah.database import Database
 from howdah.errors import (
     Conflict,
     Contention,
@@ -34,12 +35,13 @@ from howdah.fast.pages import page_of
 from howdah.fast.table import FastTable
 from howdah.limits import largest
 from howdah.paging import OffsetPage, Page, Slice
-from howdah.query import SHOW_ALL, Query, Show
+from howdah.query import SHOW_ALL, Query, Show, Sort
 from howdah.rendering import read_position
 from howdah.statements import (
     IDS,
     MATCH,
     Becoming,
+    Layout,
     change_name,
     filter_values,
     given_rows,
@@ -54,10 +56,16 @@ __all__ = ("FastStore",)
 
 # How often a set of relations may lose to other changes of the same row.
 _MOST_RACES = 20
+# Orders whose fields are remembered.
+_MOST_PLACES = 500
 
 
 class FastStore(FastTable):
     """The rows of one table, over the fast lane of a Database."""
+
+    def __init__(self, database: Database, layout: Layout, *, model: str) -> None:
+        super().__init__(database, layout, model=model)
+        self._places = lru_cache(_MOST_PLACES)(partial(_place_names, layout))
 
     async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
         """Return the row, or raise NotFound; `show` says what of it."""
@@ -74,7 +82,8 @@ class FastStore(FastTable):
         )
         values = filter_values(query) | self._place(query, page)
         answer = await self._read(plan, values)
-        found = page_of(tuple(answer), query, page, self._places(query))
+        places = self._places(query.sort, query.show, query.search and "words")
+        found = page_of(tuple(answer), query, page, places)
         if query.count == "estimated" and found.total is None:
             total = await self._estimate(query)
             found = replace(found, total=total, estimated=True)
@@ -373,10 +382,6 @@ class FastStore(FastTable):
         """Return what Python fills in where an upsert changes a row."""
         return {touch_name(name): fill(given) for name, fill in self._touches.items()}
 
-    def _places(self, query: Query) -> tuple[str, ...] | None:
-        """Return the fields of a row that tell its position, None where none do."""
-        return statements.place_names(self._layout, query)
-
     def _place(self, query: Query, page: Page) -> dict[str, Any]:
         """Return the parameters of a page."""
         values: dict[str, Any] = {"limit": page.limit}
@@ -405,6 +410,13 @@ class FastStore(FastTable):
             changes.names,
             changes.seldom,
         )
+
+
+def _place_names(
+    layout: Layout, sort: tuple[Sort, ...], show: Show, search: str | None
+) -> tuple[str, ...] | None:
+    """Return the fields of a row that tell its position, None where none do."""
+    return statements.place_names(layout, Query(sort=sort, show=show, search=search))
 
 
 def _key(values: Sequence[Any]) -> Any:

@@ -50,6 +50,8 @@ class Rows(Declaration, Generic[M]):
         self.fields = layout.fields
         self.keys = _key_fields(layout)
         self.links: Mapping[str, Link] = layout.links
+        self.read: dict[tuple[bool, bytes], tuple[Query, Page]] = {}
+        """What addresses of lists have been found to ask; words or not, and query."""
         self.language = read_language(type(self), layout)
         self._store = store or chosen_store(type(self), db, layout)
         self._callers: ContextVar[Store | None] = ContextVar("caller", default=None)
