@@ -79,14 +79,18 @@ def turn_number(place: bytes) -> int:
 
 
 def create_once(
-    layout: Layout, names: Sequence[str], *, partly: Collection[str] = ()
+    layout: Layout,
+    names: Sequence[str],
+    *,
+    partly: Collection[str] = (),
+    texts: Sequence[str] = (),
 ) -> ClauseElement:
     """Insert a row, or find the answer that is kept; see `_answered`.
 
     Parameters: `ONCE`, `FINGERPRINT`, `TURN`, and the arrays of `given_rows`.
     """
     known, turn = _asked(layout)
-    columns, rows = new_rows(given_rows(layout, names, partly=partly))
+    columns, rows = new_rows(given_rows(layout, names, partly=partly, texts=texts))
     write = insert(layout.table).from_select(columns, rows.where(_mine(turn)))
     written = written_by(layout, write)
     key = func.json_build_array(*key_of_written(layout, written))
@@ -99,11 +103,15 @@ def create_once(
 
 
 def create_many_once(
-    layout: Layout, names: Sequence[str], *, partly: Collection[str] = ()
+    layout: Layout,
+    names: Sequence[str],
+    *,
+    partly: Collection[str] = (),
+    texts: Sequence[str] = (),
 ) -> ClauseElement:
     """Insert rows as `create_many` does, or find the answer that is kept."""
     known, turn = _asked(layout)
-    columns, rows = new_rows(given_rows(layout, names, partly=partly))
+    columns, rows = new_rows(given_rows(layout, names, partly=partly, texts=texts))
     write = insert(layout.table).from_select(columns, rows.where(_mine(turn)))
     body = select(json_of_new(layout, write)).scalar_subquery()
     none = cast(null(), Text)
