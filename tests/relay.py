@@ -75,10 +75,14 @@ class Relay:
     async def stop(self) -> None:
         """Drop all connections and refuse new ones."""
         self._server.close()
+        # Whoever has just come is in the list of tasks a turn of the loop later, and
+        # what is dropped is closed a turn later.
+        await asyncio.sleep(0)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._server.wait_closed()
+        await asyncio.sleep(0)
 
     def cut(self, rand) -> None:
         """Drop a connection, whatever is on its way."""
@@ -91,7 +95,7 @@ class Relay:
         task.add_done_callback(self._tasks.discard)
         try:
             there, back = await asyncio.open_unix_connection(self._socket)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, OSError):
             writer.transport.abort()
             return
         ways = [

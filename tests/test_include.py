@@ -97,6 +97,37 @@ async def test_fields_pick_what_is_shown_in_the_order_of_the_schema(client):
     assert await get(client, "/books/search?q=Fo&fields=id") == [{"id": 4}]
 
 
+async def test_what_is_asked_in_another_order_is_no_other_statement(client, library):
+    heard = []
+    library.listen(heard.append)
+
+    await get(client, "/books/?fields=title,id&include=author,tags")
+    await get(client, "/books/?include=tags,author&fields=id,title")
+
+    assert len(heard) == 2
+    assert heard[0].statement == heard[1].statement
+
+
+async def test_ever_new_questions_do_not_pile_up(library, monkeypatch):
+    monkeypatch.setattr("howdah.fast.table._MOST_PLANS", 10)
+    books, app = Books(library), FastAPI()
+    connect(app, library)
+    app.include_router(books.router(prefix="/books"))
+    questions = {
+        f"/books/?fields={fields}&sort={sort}&include={include}"
+        for fields in ("id", "title", "id,title")
+        for sort in ("title", "-title", "author_id", "title,author_id")
+        for include in ("author", "tags", "author,tags")
+    }
+
+    async with client_of(app) as client:
+        for question in sorted(questions):
+            await get(client, question)
+
+    assert len(questions) == 36
+    assert len(books.store._plans) == 10
+
+
 async def test_a_row_in_parts_keeps_its_tag(client):
     whole = await client.get("/books/1")
     part = await client.get("/books/1?fields=title")

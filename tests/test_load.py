@@ -965,8 +965,8 @@ async def wait_for_copy(db):
     limit = time.monotonic() + 20
     while time.monotonic() < limit:
         loading = await db.lane.fetchval(
-            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY %' "
-            "AND datname = current_database() AND state = 'active'"
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%SAVEPOINT "
+            "howdah_load%' AND datname = current_database() AND state LIKE 'idle in%'"
         )
         if loading:
             return

@@ -33,7 +33,7 @@ def alembic(folder, url, *arguments):
     )
 
 
-def wait_until(condition, limit=15):
+def wait_until(condition, limit=60):
     end = time.monotonic() + limit
     while not condition():
         assert time.monotonic() < end, "it never came true"

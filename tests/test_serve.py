@@ -232,6 +232,23 @@ async def both_busy(url, db):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("by", SERVERS)
+def test_workers_end_when_what_started_them_is_killed(project, database_url, by):
+    pytest.importorskip(by)
+    arguments = ("--workers", "2", "--server", by)
+    with serving(project, *arguments, DATABASE_URL=database_url) as (process, url, _):
+        pid = httpx.get(f"{url}/about").json()["pid"]
+
+        process.kill()
+        process.wait()
+
+        end = time.monotonic() + START_LIMIT
+        while alive(pid) and time.monotonic() < end:
+            time.sleep(0.1)
+        assert not alive(pid)
+
+
+@pytest.mark.slow
 def test_workers_share_one_embedded_server_that_ends_with_them(project):
     with serving(project, "--workers", "2") as (process, url, log):
         ready = wait_for(f"{url}/health/ready", process, log).json()

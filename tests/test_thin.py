@@ -326,6 +326,22 @@ async def test_an_override_counts_from_the_moment_it_is_made(make, memory):
     assert [each.status_code for each in (first, second, third)] == [401, 200, 401]
 
 
+async def test_a_dependency_that_a_tool_adds_to_a_route_in_use_counts(make, memory):
+    app, door = make(), Door()
+    router = Asked(memory).router(prefix="/items")
+    app.router.routes.extend(router.routes)
+    async with client_of(app) as client:
+        before = await client.get("/items/")
+        door.shut = True
+        plain = APIRouter(dependencies=[Depends(door)])
+        plain.add_api_route("/", lambda: None)
+        for route in router.routes:
+            route.dependant.dependencies += plain.routes[0].dependant.dependencies
+        after = await client.get("/items/")
+
+    assert (before.status_code, after.status_code) == (200, 401)
+
+
 @pytest.mark.parametrize("late", [False, True])
 async def test_middleware_is_around_everything(make, memory, watch, late):
     said = []

@@ -7,8 +7,11 @@ Knows no server and no command line.
 
 import gc
 import importlib
+import multiprocessing
 import os
+import signal
 import sys
+import threading
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
@@ -31,7 +34,24 @@ _SETTLED = frozenset({"lifespan.startup.complete", "lifespan.startup.failed"})
 def app() -> ASGIApp:
     """Return the app of this worker; a factory, for servers that import by name."""
     gc.disable()
+    _end_with_parent()
     return settled(find_app(os.environ[APP]))
+
+
+def _end_with_parent() -> None:
+    """End in good order when the process that started the workers has been killed.
+
+    Left alone they would keep the port, and whoever comes next could not have it.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="howdah-parent", daemon=True).start()
 
 
 def app_behind_proxies() -> ASGIApp:

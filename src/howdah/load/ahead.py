@@ -5,25 +5,43 @@ ends at once when it is cancelled, and the process can exit.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from threading import Thread
 from typing import Generic, TypeVar
 
-__all__ = ("read_ahead",)
+__all__ = ("Ahead",)
+
+# The pause of a pipe after which a COPY is ended that could have gone on.
+_SOON = 1.0
 
 T = TypeVar("T")
 
 
-async def read_ahead(items: Iterator[T]) -> AsyncGenerator[T]:
-    """Give the items in order, and have the next one made meanwhile."""
-    upcoming = _Next(items).start()
-    try:
-        while (found := await upcoming) is not None:
-            upcoming = _Next(items).start()
-            yield found
-    finally:
-        upcoming.cancel()
+class Ahead(Generic[T]):
+    """Gives items in order, the next of which is in the making meanwhile."""
+
+    def __init__(self, items: Iterator[T]) -> None:
+        self._items = items
+        self._upcoming = _Next(items).start()
+
+    async def next(self) -> T | None:
+        """Return the next item, or None where there are no more."""
+        item = await self._upcoming
+        if item is not None:
+            self._upcoming = _Next(self._items).start()
+        return item
+
+    async def soon(self) -> T | None:
+        """Return what `next` will return, and take nothing, if it is there soon."""
+        upcoming = self._upcoming
+        await asyncio.wait({upcoming}, timeout=_SOON)
+        there = upcoming.done() and upcoming.exception() is None
+        return upcoming.result() if there else None
+
+    def close(self) -> None:
+        """Wait for nothing more."""
+        self._upcoming.cancel()
 
 
 class _Next(Generic[T]):

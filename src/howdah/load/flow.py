@@ -8,10 +8,14 @@ again, and each that it still refuses is read as records.
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-from howdah.load.records import BATCH_TEXT, Batch
+from howdah.load.ahead import Ahead
+from howdah.load.records import Batch
 from howdah.load.separated import Sheet
 
 __all__ = ("Flow", "Item", "Piece")
+
+# So many bytes of rows are remembered until PostgreSQL has taken them all.
+_REMEMBERED = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +35,32 @@ Item = Piece | Batch
 
 
 class Flow:
-    """The pieces that lie at the front of a load's items, and what comes next."""
+    """A piece, and those behind it, as long as they come without a pause.
+
+    It never fails: what an item failed with is left for who takes that item.
+    """
 
     def __init__(
-        self, first: Piece, items: AsyncIterator[Item], told: Callable[[Piece], None]
+        self, first: Piece, items: Ahead[Item], told: Callable[[Piece], None]
     ) -> None:
         self.pieces: list[Piece] = []
-        self.next: Item | None = first
+        self._first = first
         self._items = items
         self._told = told
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         size = 0
-        while isinstance(piece := self.next, Piece) and size < BATCH_TEXT:
+        async for piece in self._all():
             self.pieces.append(piece)
-            size += len(piece.rows)
             yield piece.rows
             self._told(piece)
-            self.next = await anext(self._items, None)
+            size += len(piece.rows)
+            if size >= _REMEMBERED:
+                return
+
+    async def _all(self) -> AsyncIterator[Piece]:
+        yield self._first
+        while isinstance(await self._items.soon(), Piece):
+            piece = await self._items.next()
+            assert isinstance(piece, Piece)  # noqa: S101 - it was seen before
+            yield piece

@@ -6,7 +6,7 @@ leaves the work to them.
 """
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import aclosing
+from contextlib import closing
 from operator import attrgetter
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import asyncpg
 from howdah.database import Database
 from howdah.drivers import translated
 from howdah.errors import HowdahError, Misconfigured
-from howdah.load.ahead import read_ahead
+from howdah.load.ahead import Ahead
 from howdah.load.copying import Copier
 from howdah.load.flow import Flow, Item, Piece
 from howdah.load.leftovers import Leftovers, leftovers
@@ -142,13 +142,14 @@ class _Loading:
         return error.naming(constraint_fields(error.constraint, [table]))
 
     async def _run(self) -> None:
-        await self._connection.execute(_NO_LIMITS)
+        server = self._connection.get_server_version().major
+        await self._connection.execute(_no_limits(server))
         await self._copier.open()
         for name in self._reader.names:
             if name in self._plan.relations:
                 self._resolver(name)
         self._straight = await self._way()
-        async with aclosing(read_ahead(self._items())) as items:
+        with closing(Ahead(self._items())) as items:
             await self._load_all(items)
         if self._refused and self._options.skip_bad is None:
             raise _NothingLoaded
@@ -175,22 +176,18 @@ class _Loading:
         good, bad = self._validator.prepare(batch.records)
         return Batch(records=good, bad=[*batch.bad, *bad])
 
-    async def _load_all(self, items: AsyncIterator[Item]) -> None:
-        item = await anext(items, None)
-        while item is not None:
+    async def _load_all(self, items: Ahead[Item]) -> None:
+        while (item := await items.next()) is not None:
             if isinstance(item, Piece):
-                item = await self._pour(Flow(item, items, self._tell))
+                await self._pour(Flow(item, items, self._tell))
             else:
                 self._refuse(await self._load(item))
                 self._tell(item)
-                item = await anext(items, None)
 
-    async def _pour(self, flow: Flow) -> Item | None:
-        """Store the pieces at the front; return what comes behind them."""
+    async def _pour(self, flow: Flow) -> None:
         if not await self._copier.pour(flow):
             for piece in flow.pieces:
                 await self._load_piece(piece)
-        return flow.next
 
     async def _load_piece(self, piece: Piece) -> None:
         if not await self._copier.pour(_alone(piece)):
@@ -249,9 +246,12 @@ async def _alone(piece: Piece) -> AsyncIterator[bytes]:
     yield piece.rows
 
 
-# The limits are for requests: a load may take its time, and its file may come slowly.
-_NO_LIMITS = """
-SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN (
-    'statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout'
-)
-"""
+def _no_limits(server: int) -> str:
+    """Lift the limits that are for requests: a load may take its time, as its file."""
+    limits = ["statement_timeout", "idle_in_transaction_session_timeout"]
+    limits += ["transaction_timeout"] if server >= _TRANSACTION_TIMEOUT else []
+    return "; ".join(f"SET LOCAL {limit} = 0" for limit in limits)
+
+
+# The version of PostgreSQL that first knows it.
+_TRANSACTION_TIMEOUT = 17

@@ -38,6 +38,13 @@ class Rules:
             return Maker(node["default_factory"])
         return Maker(lambda: node["default"], fixed=True)
 
+    def type_of(self, field: str) -> str:
+        """Return what a value of the field is, in Pydantic's word; None beside it."""
+        node = self.fields[field]
+        while node["type"] in {"default", "nullable"}:
+            node = node["schema"]
+        return str(node["type"])
+
     def validator(self, field: str) -> Callable[[list[Any]], Values]:
         """Return what judges the values of a field, all at once."""
         many = core_schema.list_schema(self.fields[field], fail_fast=True)

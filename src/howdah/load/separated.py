@@ -26,6 +26,7 @@ from howdah.load.records import (
 
 __all__ = ("Separated", "Sheet")
 
+_FIRST = 500
 _FEW = 250
 
 
@@ -39,10 +40,10 @@ class Separated:
         self.head = "".join(lines.seen)
         self._form = _Form(self.names, delimiter, null)
 
-    def batches(self, size: int) -> Iterator["Batch | Sheet"]:
+    def batches(self, most: int) -> Iterator["Batch | Sheet"]:
         """Give all rows, so many at a time: as a sheet where all of them are plain."""
         records = self._form.records(self._lines)
-        while True:
+        for size in _growing(most):
             try:
                 found = self._sheet(size)
             except csv.Error:
@@ -78,14 +79,21 @@ class Separated:
     def _fields(self, rows: Iterator[list[str]]) -> tuple[list[str], bool]:
         """Return the fields of all rows, and whether each row had as many as names."""
         fields, even = list[str](), True
-        width = {len(self.names)}
+        width = len(self.names)
         # Thousands of rows at once would have the garbage collector look at them.
         while some := list(islice(rows, _FEW)):
             # A blank line is a row without fields, and no record.
-            some = [row for row in some if row]
-            even = even and width.issuperset(map(len, some))
+            even = even and {0, width}.issuperset(map(len, some))
             fields.extend(chain.from_iterable(some))
         return fields, even
+
+
+def _growing(most: int) -> Iterator[int]:
+    """Give ever larger sizes: PostgreSQL is not to wait long for the first rows."""
+    size = min(most, _FIRST)
+    while True:
+        yield size
+        size = min(most, size * 2)
 
 
 class Sheet:

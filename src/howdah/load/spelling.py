@@ -13,9 +13,10 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import Table
 
-__all__ = ("Spell", "rows_of", "speller_of", "types_of")
+__all__ = ("Spell", "Stand", "rows_of", "speller_of", "stander_of", "types_of")
 
 Spell = Callable[[Sequence[Any]], Sequence[str] | None]
+Stand = Callable[[Sequence[str]], bool]
 
 _NULL = "\\N"
 
@@ -41,6 +42,25 @@ def speller_of(kind: str | None) -> Spell | None:
         return None if texts is None else list(_with_nulls(values, iter(texts)))
 
     return spell
+
+
+def stander_of(kind: str | None, rule: str | None) -> Stand | None:
+    """Return what tells whether texts may stand as they are: those of plain numbers.
+
+    Both the `rule` of the schema and PostgreSQL read them, and get the same numbers.
+    """
+    if (kind, rule) not in _STANDING:
+        return None
+    longest, odd = _STANDING[kind, rule]
+
+    def stands(texts: Sequence[str]) -> bool:
+        whole = "\n".join(texts)
+        if any(character in whole for character in _ODD_IN_NUMBERS + odd):
+            return False
+        one_line_each = whole.count("\n") == len(texts) - 1
+        return one_line_each and max(map(len, texts)) <= longest
+
+    return stands
 
 
 def rows_of(columns: Sequence[Sequence[str]]) -> bytes:
@@ -94,11 +114,13 @@ _ODD = ("n", "N", "0001-01-0", "9999-12-3")
 
 _TEXT: Mapping[type, Spell] = {str: _escaped}
 _INTEGER: Mapping[type, Spell] = {int: _said}
+_NUMERIC: Mapping[type, Spell] = {Decimal: _said, float: _said, int: _said}
 _SPELLS: Mapping[str, Mapping[type, Spell]] = {
     **dict.fromkeys(("text", "varchar", "bpchar", "citext"), _TEXT),
     **dict.fromkeys(("json", "jsonb", "enum"), _TEXT),
     **dict.fromkeys(("int2", "int4", "int8"), _INTEGER),
-    "numeric": {Decimal: _said, float: _said, int: _said},
+    "numeric": _NUMERIC,
+    "numeric(,)": _NUMERIC,
     # A text is rounded once to a real, and the driver's double twice: they may differ.
     "float8": {float: _said, int: _said},
     "bool": {bool: _said},
@@ -108,8 +130,27 @@ _SPELLS: Mapping[str, Mapping[type, Spell]] = {
     "timestamptz": {datetime: _aware},
 }
 
+_ODD_IN_NUMBERS = "nN\\\r\t"
+# How long a number may be as a text, and what may not be in it, by the type of the
+# column and the rule of the schema. A float says the first 15 digits of its text again,
+# but not the zeros at their end, which a column without a scale would show.
+_LONG = 1000
+_STANDING: Mapping[tuple[str | None, str | None], tuple[int, str]] = {
+    ("int2", "int"): (_LONG, "."),
+    ("int4", "int"): (_LONG, "."),
+    ("int8", "int"): (_LONG, "."),
+    ("numeric", "decimal"): (_LONG, ""),
+    ("numeric(,)", "decimal"): (_LONG, ""),
+    ("numeric(,)", "float"): (15, ""),
+    ("float8", "float"): (_LONG, ""),
+}
+
 _TYPES = """
-SELECT attname, CASE typtype WHEN 'e' THEN 'enum' ELSE typname END
+SELECT attname, CASE
+    WHEN typtype = 'e' THEN 'enum'
+    WHEN typname = 'numeric' AND atttypmod >= 0 THEN 'numeric(,)'
+    ELSE typname
+END
 FROM pg_attribute
 JOIN pg_type ON pg_type.oid = atttypid
 WHERE attrelid = to_regclass(concat_ws('.', quote_ident($1), quote_ident($2)))

@@ -14,7 +14,7 @@ from howdah.load.defaults import Default, Maker
 from howdah.load.plan import Plan, Slot
 from howdah.load.rules import Rules, rules_of
 from howdah.load.separated import Sheet
-from howdah.load.spelling import Spell, rows_of, speller_of
+from howdah.load.spelling import Spell, Stand, rows_of, speller_of, stander_of
 
 __all__ = ("Straight", "straight_of")
 
@@ -46,20 +46,13 @@ def straight_of(
     The types are those of the table's columns in the database.
     """
     rules = rules_of(plan.schema)
-    spells = {name: speller_of(types.get(name)) for name in plan.columns}
-    known = {name: spell for name, spell in spells.items() if spell is not None}
     plain = rules is not None and plan.relations.keys().isdisjoint(names)
-    if rules is None or not plain or not plan.slots or len(known) < len(spells):
+    if rules is None or not plain or not plan.slots:
         return None
-    return Straight(
-        [
-            *(
-                _given(plan, slot, rules, null, known[slot.column.name])
-                for slot in plan.slots
-            ),
-            *(_made(each, known[each.column.name]) for each in plan.defaults),
-        ]
-    )
+    columns = [_given(plan, slot, rules, null, types) for slot in plan.slots]
+    made = [_made(each, types) for each in plan.defaults]
+    known = [column for column in (*columns, *made) if column is not None]
+    return Straight(known) if len(known) == len(plan.columns) else None
 
 
 class _NotPlainError(ValueError):
@@ -70,14 +63,17 @@ class _NotPlainError(ValueError):
 class _Ending:
     """What happens to the values of a column once the schema has let them pass."""
 
-    check: Check | None
+    check: Check | None = None
     convert: Convert | None
     spell: Spell
+    stands: Stand | None = None
 
-    def texts(self, values: Values) -> Texts:
-        """Return the values as COPY takes them."""
+    def texts(self, values: Values, given: Sequence[Any] | None = None) -> Texts:
+        """Return the values as COPY takes them; they were made of what was given."""
         if self.check is not None and any(self.check(values)):
             raise _NotPlainError
+        if given and self.stands is not None and self.stands(given):
+            return given
         texts = self.spell(values if self.convert is None else self.convert(values))
         if texts is None:
             raise _NotPlainError
@@ -104,14 +100,15 @@ class _Column:
         if null not in texts:
             return self._valid(list(texts))
         if self.nullable:
-            return self._valid([None if text == null else text for text in texts])
+            values = [None if text == null else text for text in texts]
+            return self.ending.texts(self.validate(values))
         valid = self._valid([text for text in texts if text != null])
         missing = iter(self._missing(len(texts) - len(valid)))
         there = iter(valid)
         return [next(missing if text == null else there) for text in texts]
 
     def _valid(self, texts: list[Any]) -> Texts:
-        return self.ending.texts(self.validate(texts))
+        return self.ending.texts(self.validate(texts), texts)
 
     def _missing(self, count: int) -> Texts:
         if self.default is None:
@@ -121,7 +118,13 @@ class _Column:
         return self.ending.texts([self.default.make() for _ in range(count)])
 
 
-def _given(plan: Plan, slot: Slot, rules: Rules, null: str, spell: Spell) -> _Column:
+def _given(
+    plan: Plan, slot: Slot, rules: Rules, null: str, types: Mapping[str, str]
+) -> _Column | None:
+    kind = types.get(slot.column.name)
+    spell = speller_of(kind)
+    if spell is None:
+        return None
     key = plan.keys.get(slot.field, slot.field)
     return _Column(
         name=plan.names.get(slot.field),
@@ -133,6 +136,7 @@ def _given(plan: Plan, slot: Slot, rules: Rules, null: str, spell: Spell) -> _Co
             check=check_of(slot.column),
             convert=convert_of(slot.column, spelled=True),
             spell=spell,
+            stands=stander_of(kind, rules.type_of(slot.field)),
         ),
     )
 
@@ -148,7 +152,10 @@ def _validate(
     )
 
 
-def _made(default: Default, spell: Spell) -> _Column:
+def _made(default: Default, types: Mapping[str, str]) -> _Column | None:
+    spell = speller_of(types.get(default.column.name))
+    if spell is None:
+        return None
     convert = convert_of(default.column, spelled=True)
-    ending = _Ending(check=None, convert=convert, spell=spell)
+    ending = _Ending(convert=convert, spell=spell)
     return _Column(default=default.maker, ending=ending)

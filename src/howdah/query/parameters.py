@@ -6,7 +6,6 @@ JSON, and strictly of its type: no number is written as a string there.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Protocol, get_args
@@ -95,7 +94,7 @@ class FilterParameter:
         return self._schema(self.longest_json)
 
     def _schema(self, longest: int) -> dict[str, Any]:
-        schema = deepcopy(_reading(self.kind).schema)
+        schema = dict(_reading(self.kind).schema)
         if self._takes_many:
             schema = {"type": "array", "items": schema, "maxItems": longest}
         if self.operator == "between":

@@ -91,6 +91,7 @@ class ThinRoute(StrictRoute):
         plain = (
             place.dependant.call is self.endpoint
             and isinstance(self.endpoint, Endpoint)
+            and not place.dependant.dependencies
             and place.max_body_size is None
             and self.app is self._own_app
             and type(self).get_route_handler is StrictRoute.get_route_handler
@@ -117,6 +118,7 @@ class Thin:
     ) -> dict[str, Any] | None:
         """Return what the endpoint takes, or None for what FastAPI has to see."""
         check_address(scope)
+        # There were no dependencies, and a tool may have added one since.
         if self._dependant.dependencies or (self._defaults and scope["query_string"]):
             return None
         given = dict(self._defaults)
