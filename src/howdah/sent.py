@@ -5,7 +5,7 @@ make than the rest of a batch, so they are made when somebody looks at one. Know
 store, and no SQL.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, overload
 
@@ -14,7 +14,7 @@ from sqlalchemy import Column
 
 from howdah.schemas import has_default
 
-__all__ = ("SentRows", "is_sent", "sent")
+__all__ = ("ReadRows", "SentRows", "is_sent", "sent")
 
 
 def sent(values: BaseModel, fields: Mapping[str, Column[Any]]) -> dict[str, Any]:
@@ -36,6 +36,14 @@ def is_sent(values: BaseModel, name: str) -> bool:
     return name in values.model_fields_set or values.__dict__[name] is not None
 
 
+class ReadRows(list[BaseModel]):
+    """Instances as a body has them, with the JSON of all their fields."""
+
+    def __init__(self, models: Iterable[BaseModel], text: bytes) -> None:
+        super().__init__(models)
+        self.text = text
+
+
 class SentRows(Sequence[Mapping[str, Any]]):
     """The `sent` of each of these instances, made when it is asked for."""
 
@@ -43,6 +51,8 @@ class SentRows(Sequence[Mapping[str, Any]]):
         self, models: Sequence[BaseModel], fields: Mapping[str, Column[Any]]
     ) -> None:
         self.models = models
+        self.text = models.text if isinstance(models, ReadRows) else None
+        """Their JSON, where it is known."""
         self._fields = fields
 
     @cached_property

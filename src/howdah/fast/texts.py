@@ -155,6 +155,8 @@ def _text(rows: SentRows, names: Sequence[str], *, whole: bool) -> str | None:
     """Return rows as JSON, None where it has no word for a value of them."""
     if not names:
         return None
+    if whole and rows.text is not None:
+        return rows.text.decode()
     values = [model.__dict__ for model in rows.models]
     if not whole:
         values = [{name: it[name] for name in names} for it in values]
