@@ -136,7 +136,7 @@ class FastStore(FastTable):
             plan = self._plan(
                 ("create_many", *batch.shape),
                 lambda: statements.create_many(
-                    self._layout, batch.names, partly=batch.partly, texts=batch.texts
+                    self._layout, batch.names, **batch.written
                 ),
             )
             row = await self._write_many(plan, batch.arrays, self._new(batch))
@@ -360,9 +360,7 @@ class FastStore(FastTable):
         build = statements.create_many_once if many else statements.create_once
         plan = self._plan(
             ("create_once", many, *batch.shape),
-            lambda: build(
-                self._layout, batch.names, partly=batch.partly, texts=batch.texts
-            ),
+            lambda: build(self._layout, batch.names, **batch.written),
         )
         asked = once_values(self._layout, once)
         try:
@@ -419,9 +417,7 @@ class FastStore(FastTable):
     def _new(self, batch: Batch) -> Callable[[], Becoming]:
         """Return what tells what new rows become."""
         return lambda: Becoming.new(
-            given_rows(
-                self._layout, batch.names, partly=batch.partly, texts=batch.texts
-            )
+            given_rows(self._layout, batch.names, **batch.written)
         )
 
     def _put(

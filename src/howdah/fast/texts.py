@@ -71,10 +71,13 @@ def text_batch(
 ) -> Batch | None:
     """Return what new rows send, None where no text can hold it."""
     given: dict[str, Any] = {}
-    names, partly = [], set()
+    names, partly, same = [], set(), []
     for name, column in fields.items():
         said = _said(rows, name, column, columns)
-        if name in defaults and not all(said):
+        if name in defaults and not any(said) and _is_scalar(column):
+            same.append(name)
+            given[value_name(name)] = column.default.arg  # type: ignore[union-attr] # it is one
+        elif name in defaults and not all(said):
             given[value_name(name)] = _filled(rows, name, said, defaults[name], column)
         elif not any(said):
             continue
@@ -95,6 +98,7 @@ def text_batch(
         idle=False,
         arrays={ROWS: text, **given},
         texts=tuple(texts),
+        same=tuple(same),
     )
 
 
@@ -129,6 +133,10 @@ def _filled(
         model.__dict__[name] if is_there else fill(index)
         for index, (model, is_there) in enumerate(zip(rows.models, said, strict=True))
     ]
+
+
+def _is_scalar(column: Column[Any]) -> bool:
+    return bool(getattr(column.default, "is_scalar", False))
 
 
 class _Named(Mapping[str, Any]):

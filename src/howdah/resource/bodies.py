@@ -70,7 +70,7 @@ def _is_whole(body: bytes, models: Sequence[BaseModel], text: bytes) -> bool:
 
     What is read has those of the texts, and one for each field, given or not.
     """
-    given = sum([len(model.model_fields_set) for model in models])
+    given = sum([len(model.__pydantic_fields_set__) for model in models])
     known = sum([len(model.__dict__) for model in models])
     return body.count(b":") - given == text.count(b":") - known
 

@@ -37,6 +37,7 @@ from howdah.statements.layout import (
     Layout,
     array_type,
     key_name,
+    uncut,
 )
 
 __all__ = (
@@ -64,6 +65,8 @@ class Given:
     names: tuple[str, ...]
     partly: frozenset[str]
     """The fields that some of the rows leave out."""
+    same: frozenset[str] = frozenset()
+    """The fields whose value is the same in all rows."""
 
     @property
     def position(self) -> ColumnElement[int]:
@@ -72,6 +75,9 @@ class Given:
 
     def value(self, name: str) -> ColumnElement[Any]:
         """Return what rows give for a field; NULL where they leave it out."""
+        if name in self.same:
+            type_ = uncut(self.layout.fields[name].type)
+            return bindparam(value_name(name), type_=type_)
         given = self.rows.c[value_name(name)]
         array = array_type(self.layout.fields[name].type)
         return given if array is None else cast(given, array)
@@ -102,15 +108,18 @@ def given_rows(
     idle: bool = False,
     flags: Sequence[str] = (),
     texts: Sequence[str] = (),
+    same: Sequence[str] = (),
 ) -> Given:
     """Return the rows that parameters hold, each parameter an array with a value a row.
 
     They are the `value_name` of each field, the `sent_name` of each that only some rows
     send, with keyed the `key_name` of each column of the key, and with idle (where some
     rows send nothing) the `sent_name` of no field; flags are more booleans, by name.
-    The fields that are `texts` have no array, but are members of the objects in `ROWS`.
+    The fields that are `texts` have no array, but are members of the objects in `ROWS`,
+    and of those that are the `same` in all rows there is one value.
     """
-    fields = {value_name(name): layout.fields[name].type for name in names}
+    various = [name for name in names if name not in same]
+    fields = {value_name(name): layout.fields[name].type for name in various}
     if keyed:
         keys = zip(key_names(layout), layout.keys, strict=True)
         fields |= {name: column.type for name, column in keys}
@@ -121,6 +130,7 @@ def given_rows(
         rows=select(*_unnested(fields, texts)).cte(_GIVEN),
         names=tuple(names),
         partly=frozenset(partly),
+        same=frozenset(same),
     )
 
 

@@ -46,9 +46,11 @@ def create_many(
     *,
     partly: Collection[str] = (),
     texts: Sequence[str] = (),
+    same: Sequence[str] = (),
 ) -> ClauseElement:
     """Insert the rows of `given_rows`; a JSON list in the order given."""
-    columns, rows = new_rows(given_rows(layout, names, partly=partly, texts=texts))
+    given = given_rows(layout, names, partly=partly, texts=texts, same=same)
+    columns, rows = new_rows(given)
     write = insert(layout.table).from_select(columns, rows)
     return select(json_of_new(layout, write))
 
