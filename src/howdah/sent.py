@@ -5,7 +5,7 @@ make than the rest of a batch, so they are made when somebody looks at one. Know
 store, and no SQL.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, overload
 
@@ -14,7 +14,7 @@ from sqlalchemy import Column
 
 from howdah.schemas import has_default
 
-__all__ = ("ReadRows", "SentRows", "is_sent", "sent")
+__all__ = ("ReadRows", "SentRows", "sent")
 
 
 def sent(values: BaseModel, fields: Mapping[str, Column[Any]]) -> dict[str, Any]:
@@ -31,17 +31,38 @@ def sent(values: BaseModel, fields: Mapping[str, Column[Any]]) -> dict[str, Any]
     }
 
 
-def is_sent(values: BaseModel, name: str) -> bool:
-    """Say the same of one field of a column that has a default."""
-    return name in values.model_fields_set or values.__dict__[name] is not None
+class ReadRows(Sequence[BaseModel]):
+    """New rows as a body gave them, read without an instance for each.
 
+    Instances are made when somebody looks at one.
+    """
 
-class ReadRows(list[BaseModel]):
-    """Instances as a body has them, with the JSON of all their fields."""
-
-    def __init__(self, models: Iterable[BaseModel], text: bytes) -> None:
-        super().__init__(models)
+    def __init__(
+        self,
+        schema: type[BaseModel],
+        values: Sequence[Mapping[str, Any]],
+        text: bytes,
+    ) -> None:
+        self.schema = schema
+        self.values = values
+        """What each row sends, and the defaults of the schema but None."""
         self.text = text
+        """The same as JSON."""
+
+    @cached_property
+    def _models(self) -> Sequence[BaseModel]:
+        return [self.schema.model_construct(**values) for values in self.values]
+
+    @overload
+    def __getitem__(self, index: int) -> BaseModel: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[BaseModel]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        """Return instances of the schema."""
+        return self._models[index]
+
+    def __len__(self) -> int:
+        return len(self.values)
 
 
 class SentRows(Sequence[Mapping[str, Any]]):
@@ -50,24 +71,51 @@ class SentRows(Sequence[Mapping[str, Any]]):
     def __init__(
         self, models: Sequence[BaseModel], fields: Mapping[str, Column[Any]]
     ) -> None:
-        self.models = models
-        self.text = models.text if isinstance(models, ReadRows) else None
-        """Their JSON, where it is known."""
+        self._models = models
         self._fields = fields
+        self.text = models.text if isinstance(models, ReadRows) else None
+        """The `values` as JSON, where it is known."""
+
+    @property
+    def schema(self) -> type[BaseModel] | None:
+        """The class of all instances, None where they have several."""
+        if isinstance(self._models, ReadRows):
+            return self._models.schema
+        schemas = {type(model) for model in self._models}
+        return schemas.pop() if len(schemas) == 1 else None
+
+    @cached_property
+    def values(self) -> Sequence[Mapping[str, Any]]:
+        """What instances hold; what one lacks was not sent, and has no value."""
+        if isinstance(self._models, ReadRows):
+            return self._models.values
+        return [model.__dict__ for model in self._models]
+
+    def which_send(self, name: str) -> Sequence[bool]:
+        """Return which rows send a field of a column that has a default."""
+        if isinstance(self._models, ReadRows):
+            return [name in values for values in self._models.values]
+        return [
+            name in model.model_fields_set or model.__dict__[name] is not None
+            for model in self._models
+        ]
 
     @cached_property
     def _rows(self) -> Sequence[Mapping[str, Any]]:
-        return [sent(model, self._fields) for model in self.models]
+        if isinstance(self._models, ReadRows):
+            return self._models.values
+        return [sent(model, self._fields) for model in self._models]
 
     @overload
     def __getitem__(self, index: int) -> Mapping[str, Any]: ...
     @overload
     def __getitem__(self, index: slice) -> Sequence[Mapping[str, Any]]: ...
     def __getitem__(self, index: int | slice) -> Any:
+        """Return rows as stores take them."""
         return self._rows[index]
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
         return iter(self._rows)
 
     def __len__(self) -> int:
-        return len(self.models)
+        return len(self._models)

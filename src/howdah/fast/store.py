@@ -159,8 +159,8 @@ class FastStore(FastTable):
 
     def _columns(self, rows: SentRows) -> Columns | None:
         """Return how rows go as a text, where they are instances of one schema."""
-        schema, *others = {type(model) for model in rows.models}
-        if others:
+        schema = rows.schema
+        if schema is None:
             return None
         if schema not in self._texts:
             self._texts[schema] = Columns.of(schema, self._layout.fields)

@@ -35,7 +35,7 @@ from howdah.fast.batches import Batch
 from howdah.fast.plans import Default
 from howdah.limits import is_short
 from howdah.schemas import has_default, inside, parts
-from howdah.sent import SentRows, is_sent
+from howdah.sent import SentRows
 from howdah.statements import ROWS, sent_name, value_name
 
 __all__ = ("Columns", "text_batch")
@@ -91,7 +91,7 @@ def text_batch(
         return None
     for name in names:
         if name not in texts and value_name(name) not in given:
-            given[value_name(name)] = [it.__dict__[name] for it in rows.models]
+            given[value_name(name)] = [it.get(name) for it in rows.values]
     return Batch(
         names=tuple(names),
         partly=frozenset(partly),
@@ -110,7 +110,7 @@ def _said(
         return (False,)
     if not has_default(column):
         return (True,)
-    return [is_sent(model, name) for model in rows.models]
+    return rows.which_send(name)
 
 
 def _filled(
@@ -130,8 +130,8 @@ def _filled(
     if not any(said):
         return [fill(index) for index in range(len(rows))]
     return [
-        model.__dict__[name] if is_there else fill(index)
-        for index, (model, is_there) in enumerate(zip(rows.models, said, strict=True))
+        values[name] if is_there else fill(index)
+        for index, (values, is_there) in enumerate(zip(rows.values, said, strict=True))
     ]
 
 
@@ -165,9 +165,9 @@ def _text(rows: SentRows, names: Sequence[str], *, whole: bool) -> str | None:
         return None
     if whole and rows.text is not None:
         return rows.text.decode()
-    values = [model.__dict__ for model in rows.models]
+    values = rows.values
     if not whole:
-        values = [{name: it[name] for name in names} for it in values]
+        values = [{name: it.get(name) for name in names} for it in values]
     try:
         return to_json(values, inf_nan_mode="strings").decode()
     except PydanticSerializationError:

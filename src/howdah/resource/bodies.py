@@ -7,9 +7,9 @@ reader that says what is wrong with it.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any, Required
 from uuid import UUID
 
 from annotated_types import BaseMetadata
@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic_core import to_json
 from sqlalchemy import Column, Float, Numeric
+from typing_extensions import TypedDict
 
 from howdah.schemas import inside, parts
 from howdah.sent import ReadRows
@@ -38,41 +39,53 @@ def quick_rows(
         _is_plain(schema) and all(_is_known(n, it, fields) for n, it in infos.items())
     ):
         return None
-    config = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")
-    space = {"__module__": schema.__module__, "model_config": config}
-    rows: Any = list[type(schema.__name__, (schema,), space)]  # type: ignore[misc] # made here
-    adapter: TypeAdapter[Any] = TypeAdapter(rows)
+    adapter: TypeAdapter[Any] = TypeAdapter(_values_of(schema))
     exact = any(Decimal in parts(info.annotation) for info in infos.values())
+    filled = {
+        name: info.default
+        for name, info in infos.items()
+        if not info.is_required() and info.default is not None
+    }
 
     def read(body: bytes) -> ReadRows | None:
         if _HIDES.search(body) or (exact and _LONG.search(body)):
             return None
         try:
-            models = adapter.validate_json(body)
+            rows = adapter.validate_json(body)
         except ValidationError:
             return None
-        if len(models) > most:
+        text = to_json(rows)
+        # A key that is given twice is read once, and a colon is lost with it.
+        if len(rows) > most or body.count(b":") != text.count(b":"):
             return None
-        text = to_json([model.__dict__ for model in models])
-        return ReadRows(models, text) if _is_whole(body, models, text) else None
+        if filled:
+            rows = [{**filled, **row} for row in rows]
+            text = to_json(rows)
+        return ReadRows(schema, rows, text)
 
     return read
 
 
-# A NUL, and a colon that `_is_whole` would not see.
+def _values_of(schema: type[BaseModel]) -> Any:
+    """Return the type of the values that a schema takes, with nothing around them."""
+    kinds = {name: _kind(info) for name, info in schema.model_fields.items()}
+    config = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")
+    values: Any = TypedDict(schema.__name__, kinds, total=False)  # type: ignore[misc] # made here
+    values.__pydantic_config__ = {**schema.model_config, **config}  # type: ignore[attr-defined] # Pydantic asks for it
+    return list[values]
+
+
+def _kind(info: Any) -> Any:
+    kind = info.annotation
+    for rule in info.metadata:
+        kind = Annotated[kind, rule]
+    return Required[kind] if info.is_required() else kind
+
+
+# A NUL, and a colon that is counted as none.
 _HIDES = re.compile(rb"\\u00(?:00|3[Aa])")
 # What a float may not hold to the last digit, or not at all.
 _LONG = re.compile(rb"[0-9][0-9.]{15}|[0-9][eE][+-]?[0-9]{2}")
-
-
-def _is_whole(body: bytes, models: Sequence[BaseModel], text: bytes) -> bool:
-    """Say whether no key is given twice in an object: then a colon would be lost.
-
-    What is read has those of the texts, and one for each field, given or not.
-    """
-    given = sum([len(model.__pydantic_fields_set__) for model in models])
-    known = sum([len(model.__dict__) for model in models])
-    return body.count(b":") - given == text.count(b":") - known
 
 
 def _is_plain(schema: type[BaseModel]) -> bool:
@@ -91,8 +104,10 @@ def _is_plain(schema: type[BaseModel]) -> bool:
     )
 
 
-# What makes a text of another, or a default of what is not seen here.
-_UNKNOWN = frozenset(("coerce_numbers_to_str", "plugin_settings", "validate_default"))
+# What makes of a value another one than is seen here, or reads it by another name.
+_UNKNOWN = frozenset(
+    ("alias_generator", "coerce_numbers_to_str", "plugin_settings", "validate_default")
+)
 
 
 def _is_known(name: str, info: Any, fields: Mapping[str, Column[Any]]) -> bool:
@@ -105,7 +120,8 @@ def _is_known(name: str, info: Any, fields: Mapping[str, Column[Any]]) -> bool:
         and all(map(_is_rule, said))
         and not any(map(_is_lax, said))
         and info.default_factory is None
-        and ":" not in str(info.default)
+        and info.alias is None
+        and info.validation_alias is None
     )
 
 
