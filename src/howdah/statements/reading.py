@@ -4,8 +4,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
+    JSON,
     ClauseElement,
     ColumnElement,
+    Integer,
     Select,
     Subquery,
     Text,
@@ -23,9 +26,16 @@ from howdah.query import SHOW_ALL, Query, Show
 from howdah.statements.conditions import conditions
 from howdah.statements.embedded import embedded, joining
 from howdah.statements.forms import in_json, in_place, loses
-from howdah.statements.layout import Layout, is_key, is_readable, tag
+from howdah.statements.layout import Layout, array_type, is_key, is_readable, tag
 from howdah.statements.order import Part, is_ranked, order
-from howdah.statements.shown import ROW, exact_names, json, json_of, shown
+from howdah.statements.shown import (
+    ROW,
+    exact_names,
+    json_of,
+    list_of,
+    object_of,
+    shown,
+)
 from howdah.statements.slices import number, order_name, sliced, with_order
 
 __all__ = ("count", "found", "get", "list_rows")
@@ -58,8 +68,14 @@ def list_rows(layout: Layout, query: Query, page: Page) -> ClauseElement:
         ROW if plain else _FOUND
     )
     backward = isinstance(page, KeysetPage) and page.direction == "prev"
-    numbered = _numbered(layout, rows, query, parts)
-    return _page(numbered, _total(layout, query, page, numbered), backward=backward)
+    if backward or any(array_type(part.column.type) is not None for part in parts):
+        numbered = _numbered(layout, rows, query, parts)
+        total = _total(layout, query, page, func.max(numbered.c.found))
+        return _page(numbered, total, backward=backward)
+    row, place = _row(layout, rows, query, parts)
+    gathered = _gathered(row, place)
+    found = func.cardinality(gathered.c.rows, type_=Integer)
+    return _forward(gathered, len(place), _total(layout, query, page, found))
 
 
 def count(layout: Layout, query: Query) -> Select[int]:
@@ -102,26 +118,67 @@ def _columns(
     )
 
 
+def _row(
+    layout: Layout, rows: Subquery, query: Query, parts: Sequence[Part]
+) -> tuple[ColumnElement[Any], Sequence[ColumnElement[Any]]]:
+    """Return what is JSON of each row, and the values of its position."""
+    columns: Any = rows.c
+    if _is_plain(layout, query):
+        names = {column: name for name, column in layout.columns.items()}
+        return rows.table_valued(), [columns[names[part.column]] for part in parts]
+    place = [in_place(columns[order_name(n)]) for n, _ in enumerate(parts)]
+    return _chosen(layout, rows, query.show), place
+
+
+def _gathered(row: ColumnElement[Any], place: Sequence[ColumnElement[Any]]) -> Subquery:
+    """Return the rows of a page as one array, and each part of their positions.
+
+    Arrays hold them as they come. To number rows, and to put them together by their
+    numbers, costs as much again as all the rest of a page.
+    """
+    parts = (
+        func.array_agg(value, type_=ARRAY(value.type)).label(order_name(n))
+        for n, value in enumerate(place)
+    )
+    rows = func.array_agg(row, type_=ARRAY(JSON)).label("rows")
+    return select(rows, *parts).subquery("gathered")
+
+
+def _forward(
+    gathered: Subquery, parts: int, total: ColumnElement[Any]
+) -> ClauseElement:
+    columns: Any = gathered.c
+    found, limit = func.cardinality(columns.rows, type_=Integer), number("limit")
+    one: ColumnElement[int] = literal_column("1", Integer)
+    arrays = [columns[order_name(n)] for n in range(parts)]
+
+    def position(place: ColumnElement[int]) -> ColumnElement[str]:
+        values = (array[place] for array in arrays)
+        return case((found.is_not(None), cast(func.json_build_array(*values), Text)))
+
+    return select(
+        list_of(columns.rows[slice(one, limit)]),
+        position(one),
+        position(func.least(found, limit, type_=Integer)),
+        func.coalesce(found > limit, false()),
+        total,
+    )
+
+
 def _numbered(
     layout: Layout, rows: Subquery, query: Query, parts: Sequence[Part]
 ) -> Subquery:
     """Return each row's JSON, its position, its number, and how many rows there are."""
-    columns: Any = rows.c
-    if _is_plain(layout, query):
-        names = {column: name for name, column in layout.columns.items()}
-        row, place = json(rows), [columns[names[part.column]] for part in parts]
-    else:
-        row = _chosen(layout, rows, query.show)
-        place = [in_place(columns[order_name(n)]) for n, _ in enumerate(parts)]
+    row, place = _row(layout, rows, query, parts)
     return select(
-        row.label("row"),
+        cast(func.to_json(row), Text).label("row"),
         cast(func.json_build_array(*place), Text).label("position"),
         func.row_number().over().label("number"),
         func.count().over().label("found"),
     ).subquery("numbered")
 
 
-def _chosen(layout: Layout, rows: Subquery, show: Show) -> ColumnElement[str]:
+def _chosen(layout: Layout, rows: Subquery, show: Show) -> ColumnElement[Any]:
     """Return the JSON of what is chosen of these rows, and what is embedded in them."""
     columns: Any = rows.c
     exact = exact_names(layout)
@@ -130,7 +187,7 @@ def _chosen(layout: Layout, rows: Subquery, show: Show) -> ColumnElement[str]:
         for name, column in layout.columns.items()
         if show.fields is None or name in show.fields
     )
-    return json_of((*chosen, *embedded(layout.embeds, show.include, rows)), rows)
+    return object_of((*chosen, *embedded(layout.embeds, show.include, rows)), rows)
 
 
 def _page(
@@ -155,22 +212,21 @@ def _page(
 
 
 def _total(
-    layout: Layout, query: Query, page: Page, numbered: Subquery
+    layout: Layout, query: Query, page: Page, found: ColumnElement[int]
 ) -> ColumnElement[Any]:
     if query.count == "exact":
         return count(layout, query).scalar_subquery()
-    return null() if query.count is None else _end(page, numbered)
+    return null() if query.count is None else _end(page, found)
 
 
-def _end(page: Page, numbered: Subquery) -> ColumnElement[Any]:
+def _end(page: Page, found: ColumnElement[int]) -> ColumnElement[Any]:
     """Return the total where a page shows the end of it: what nobody has to estimate.
 
     NULL where more rows follow, or where it is not known how many stand before.
     """
-    rows = func.max(numbered.c.found)
     if isinstance(page, OffsetPage):
-        return case((rows <= number("limit"), rows + number("skip")))
+        return case((found <= number("limit"), found + number("skip")))
     if page.position is not None:
         return null()
-    some = func.coalesce(rows, literal_column("0"))
+    some = func.coalesce(found, literal_column("0"))
     return case((some <= number("limit"), some))

@@ -19,7 +19,16 @@ from howdah.schemas import exact_fields
 from howdah.statements.forms import in_json
 from howdah.statements.layout import Layout
 
-__all__ = ("ROW", "exact_names", "json", "json_list", "json_of", "shown")
+__all__ = (
+    "ROW",
+    "exact_names",
+    "json",
+    "json_list",
+    "json_of",
+    "list_of",
+    "object_of",
+    "shown",
+)
 
 ROW = "__row"
 """The name of a subquery that is a row; one named like a table would stand for it."""
@@ -49,12 +58,25 @@ def json_of(
     columns: Iterable[ColumnElement[Any]], source: FromClause
 ) -> ColumnElement[str]:
     """Return the JSON of some columns of a source that has others as well."""
+    return cast(object_of(columns, source), Text)
+
+
+def object_of(
+    columns: Iterable[ColumnElement[Any]], source: FromClause
+) -> ColumnElement[Any]:
+    """Return the same as what PostgreSQL knows to be JSON."""
     row = select(*columns).correlate(source).subquery(ROW)
-    return select(json(row)).scalar_subquery()
+    return select(func.row_to_json(row.table_valued())).scalar_subquery()
 
 
 def json_list(rows: CTE | Subquery) -> ColumnElement[str]:
     """Return the JSON list of these rows."""
-    # Cheaper than json_agg, and without the blanks that it writes between rows.
-    joined = func.string_agg(json(rows), literal_column("','"))
-    return func.concat(literal_column("'['"), joined, literal_column("']'"))
+    return list_of(func.array_agg(rows.table_valued()))
+
+
+def list_of(values: ColumnElement[Any]) -> ColumnElement[str]:
+    """Return the JSON list of an array of rows, or of their JSON."""
+    # Cheaper than string_agg of a text for each row, and than json_agg, which writes
+    # blanks between rows.
+    text = cast(func.array_to_json(values), Text)
+    return func.coalesce(text, literal_column("'[]'"))
