@@ -6,10 +6,11 @@ arrays stand beside the text. Where that cannot be said of a schema, nothing goe
 """
 
 import datetime as dt
+import enum
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal, get_origin
 from uuid import UUID
 
 from pydantic import BaseModel, PlainSerializer, WrapSerializer
@@ -193,8 +194,14 @@ def _holds_scalars(info: Any) -> bool:
     return (
         not (info.exclude or info.exclude_if)
         and not any(isinstance(it, PlainSerializer | WrapSerializer) for it in said)
-        and {*parts(info.annotation)} <= _SCALARS
+        and all(map(_is_scalar_type, parts(info.annotation)))
     )
+
+
+def _is_scalar_type(part: Any) -> bool:
+    if isinstance(part, type) and issubclass(part, enum.Enum):
+        return True
+    return part in _SCALARS or get_origin(part) is Literal
 
 
 _SCALARS = frozenset(
