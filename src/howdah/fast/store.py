@@ -30,6 +30,7 @@ from howdah.errors import (
 from howdah.fast.batches import Batch, Changes, key_arrays
 from howdah.fast.culprits import is_twice
 from howdah.fast.once import new_answer, once_values, refuse_kept, why_refused
+from howdah.fast.pages import page_of
 from howdah.fast.table import FastTable
 from howdah.fast.texts import Columns, text_batch
 from howdah.limits import largest
@@ -74,16 +75,12 @@ class FastStore(FastTable):
             lambda: statements.list_rows(self._layout, query, page),
         )
         values = filter_values(query) | self._place(query, page)
-        body, first, last, more, total = await self._read(plan, values)
-        estimated = query.count == "estimated" and total is None
-        return Slice(
-            body=body.encode(),
-            first=first,
-            last=last,
-            more=more,
-            total=await self._estimate(query) if estimated else total,
-            estimated=estimated,
-        )
+        answer = await self._read(plan, values)
+        found = page_of(tuple(answer), query, page, self._places(query))
+        if query.count == "estimated" and found.total is None:
+            total = await self._estimate(query)
+            found = replace(found, total=total, estimated=True)
+        return found
 
     async def count(self, query: Query) -> int:
         """Return how many rows there are, or how many the planner thinks there are."""
@@ -402,6 +399,10 @@ class FastStore(FastTable):
     def _touched(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return what Python fills in where an upsert changes a row."""
         return {touch_name(name): fill(given) for name, fill in self._touches.items()}
+
+    def _places(self, query: Query) -> tuple[str, ...] | None:
+        """Return the fields of a row that tell its position, None where none do."""
+        return statements.place_names(self._layout, query)
 
     def _place(self, query: Query, page: Page) -> dict[str, Any]:
         """Return the parameters of a page."""

@@ -25,6 +25,7 @@ class Lines:
     def __init__(self, text: Callable[[], str], *, taken: int = 0) -> None:
         self._text = text
         self._rest = ""
+        self._size = 0
         self._read: list[str] = []
         self._at = 0
         self.count = taken
@@ -58,7 +59,7 @@ class Lines:
         size = sum(map(len, shown))
         yield shown
         while size < BATCH_TEXT and (block := self._more()):
-            size += sum(map(len, block))
+            size += self._size
             yield block
 
     def _more(self) -> list[str]:
@@ -78,6 +79,7 @@ class Lines:
                 text, self._rest = text[:end], text[end:]
                 break
             self._check([text])
+        self._size = len(text)
         lines = list(io.StringIO(text, newline=""))
         if len(text) >= LINE_LIMIT:
             self._check(lines)

@@ -103,9 +103,12 @@ class _Column:
             values = [None if text == null else text for text in texts]
             return self.ending.texts(self.validate(values))
         valid = self._valid([text for text in texts if text != null])
-        missing = iter(self._missing(len(texts) - len(valid)))
-        there = iter(valid)
-        return [next(missing if text == null else there) for text in texts]
+        missing, there = self._missing(len(texts) - len(valid)), iter(valid)
+        if self.default is not None and self.default.fixed:
+            word = missing[0]
+            return [word if text == null else next(there) for text in texts]
+        made = iter(missing)
+        return [next(made if text == null else there) for text in texts]
 
     def _valid(self, texts: list[Any]) -> Texts:
         return self.ending.texts(self.validate(texts), texts)

@@ -57,7 +57,14 @@ from howdah.statements.once import (
     turn_number,
 )
 from howdah.statements.order import Part, order, order_columns, position_name
-from howdah.statements.reading import count, found, get, list_rows
+from howdah.statements.reading import (
+    SEPARATOR,
+    count,
+    found,
+    get,
+    list_rows,
+    place_names,
+)
 from howdah.statements.scope import Scope, guard
 from howdah.statements.upserting import (
     change_name,
@@ -79,6 +86,7 @@ __all__ = (
     "MATCH",
     "ONCE",
     "ROWS",
+    "SEPARATOR",
     "TURN",
     "Becoming",
     "Change",
@@ -114,6 +122,7 @@ __all__ = (
     "list_rows",
     "order",
     "order_columns",
+    "place_names",
     "position_name",
     "reachable",
     "relate",

@@ -129,10 +129,12 @@ def _base64(value: ColumnElement[Any], _plain: object) -> ColumnElement[Any]:
     return func.replace(lines, literal_column("E'\\n'"), quoted(""))
 
 
-def _finite(value: ColumnElement[Any], _plain: object) -> ColumnElement[Any]:
+def _finite(value: ColumnElement[Any], plain: Any) -> ColumnElement[Any]:
     """Return a number, or NULL where it is none: JSON has no word for it."""
     found: ColumnElement[Any] = value
-    for none in ("NaN", "Infinity", "-Infinity"):
+    # Digits that are counted have no infinity, says PostgreSQL's page on numbers.
+    counted = not isinstance(plain, Float) and plain.precision is not None
+    for none in ("NaN",) if counted else ("NaN", "Infinity", "-Infinity"):
         found = func.nullif(found, literal_column(f"'{none}'"))
     return found
 

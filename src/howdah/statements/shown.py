@@ -25,8 +25,6 @@ __all__ = (
     "json",
     "json_list",
     "json_of",
-    "list_of",
-    "object_of",
     "shown",
 )
 
@@ -58,25 +56,13 @@ def json_of(
     columns: Iterable[ColumnElement[Any]], source: FromClause
 ) -> ColumnElement[str]:
     """Return the JSON of some columns of a source that has others as well."""
-    return cast(object_of(columns, source), Text)
-
-
-def object_of(
-    columns: Iterable[ColumnElement[Any]], source: FromClause
-) -> ColumnElement[Any]:
-    """Return the same as what PostgreSQL knows to be JSON."""
     row = select(*columns).correlate(source).subquery(ROW)
-    return select(func.row_to_json(row.table_valued())).scalar_subquery()
+    return select(json(row)).scalar_subquery()
 
 
 def json_list(rows: CTE | Subquery) -> ColumnElement[str]:
     """Return the JSON list of these rows."""
-    return list_of(func.array_agg(rows.table_valued()))
-
-
-def list_of(values: ColumnElement[Any]) -> ColumnElement[str]:
-    """Return the JSON list of an array of rows, or of their JSON."""
     # Cheaper than string_agg of a text for each row, and than json_agg, which writes
     # blanks between rows.
-    text = cast(func.array_to_json(values), Text)
+    text = cast(func.array_to_json(func.array_agg(rows.table_valued())), Text)
     return func.coalesce(text, literal_column("'[]'"))
