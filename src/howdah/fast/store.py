@@ -33,10 +33,12 @@ from howdah.fast.culprits import is_twice
 from howdah.fast.once import new_answer, once_values, refuse_kept, why_refused
 from howdah.fast.pages import page_of
 from howdah.fast.table import FastTable
+from howdah.fast.texts import Columns, text_batch
 from howdah.limits import largest
 from howdah.paging import OffsetPage, Page, Slice
 from howdah.query import SHOW_ALL, Query, Show, Sort
 from howdah.rendering import read_position
+from howdah.sent import SentRows
 from howdah.statements import (
     IDS,
     MATCH,
@@ -133,17 +135,42 @@ class FastStore(FastTable):
         """Insert all rows or none; return them as a JSON list, in the order given."""
         if not rows:
             return b"[]"
-        batch = Batch.new(self._layout, [self._filled(row) for row in rows])
-        if once is not None:
-            return (await self._once(batch, once, many=True)).body
-        plan = self._plan(
-            ("create_many", *batch.shape),
-            lambda: statements.create_many(
-                self._layout, batch.names, partly=batch.partly
-            ),
-        )
-        body: str = (await self._write_many(plan, batch.arrays, self._new(batch)))[0]
-        return body.encode()
+        batch = self._batch(rows)
+        try:
+            if once is not None:
+                return (await self._once(batch, once, many=True)).body
+            plan = self._plan(
+                ("create_many", *batch.shape),
+                lambda: statements.create_many(
+                    self._layout, batch.names, **batch.written
+                ),
+            )
+            row = await self._write_many(plan, batch.arrays, self._new(batch))
+        except HowdahError as error:
+            if batch.texts and not error.errors:
+                self._blame(error, self._arrays(rows).arrays)
+            raise
+        return bytes(row[0].encode())
+
+    def _batch(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """Return new rows in the way that costs least."""
+        if isinstance(rows, SentRows) and (columns := self._columns(rows)):
+            batch = text_batch(rows, columns, self._layout.fields, self._defaults)
+            if batch is not None:
+                return batch
+        return self._arrays(rows)
+
+    def _arrays(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        return Batch.new(self._layout, [self._filled(row) for row in rows])
+
+    def _columns(self, rows: SentRows) -> Columns | None:
+        """Return how rows go as a text, where they are instances of one schema."""
+        schema = rows.schema
+        if schema is None:
+            return None
+        if schema not in self._texts:
+            self._texts[schema] = Columns.of(schema, self._layout.fields)
+        return self._texts[schema]
 
     async def update(
         self, key: Any, values: Mapping[str, Any], *, match: Match = None
@@ -339,7 +366,7 @@ class FastStore(FastTable):
         build = statements.create_many_once if many else statements.create_once
         plan = self._plan(
             ("create_once", many, *batch.shape),
-            lambda: build(self._layout, batch.names, partly=batch.partly),
+            lambda: build(self._layout, batch.names, **batch.written),
         )
         asked = once_values(self._layout, once)
         try:
@@ -396,7 +423,7 @@ class FastStore(FastTable):
     def _new(self, batch: Batch) -> Callable[[], Becoming]:
         """Return what tells what new rows become."""
         return lambda: Becoming.new(
-            given_rows(self._layout, batch.names, partly=batch.partly)
+            given_rows(self._layout, batch.names, **batch.written)
         )
 
     def _put(

@@ -24,9 +24,9 @@ from howdah.resource.access import refuse_unknown
 from howdah.resource.caller import Caller, is_declared
 from howdah.resource.choice import chosen_store
 from howdah.resource.declaration import Declaration, read_language, read_layout
-from howdah.resource.given import sent
 from howdah.resource.relations import related_resources, with_related
 from howdah.resource.spelling import refuse_misspelt
+from howdah.sent import SentRows, sent
 from howdah.statements import Layout, Link
 from howdah.store import Change, Match, Once, Row, Store
 
@@ -147,8 +147,7 @@ class Rows(Declaration, Generic[M]):
         self, rows: Sequence[BaseModel], *, once: Once | None = None
     ) -> bytes:
         """Insert all rows or none; return their JSON in the order given."""
-        given = [sent(row, self.fields) for row in rows]
-        return await self.store.create_many(given, once=once)
+        return await self.store.create_many(SentRows(rows, self.fields), once=once)
 
     async def put(self, values: BaseModel) -> Row:
         """Insert a row, or change the one known by the fields of `upsert`."""
