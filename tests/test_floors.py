@@ -25,7 +25,7 @@ FLOORS = (
         "search",
         "sqlite",
     ),
-    ("bulk", "database", "statements", "store"),
+    ("bulk", "database", "sent", "statements", "store"),
     ("rendering",),
     ("fast", "memory", "migrations", "orm", "repository"),
     ("load", "problems", "pytest_plugin", "scaffold", "telemetry"),

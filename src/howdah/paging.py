@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from typing import Any, Literal
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from howdah.query import Faults, Query, only
 from howdah.settings import PageLimits
@@ -119,12 +119,10 @@ def _keyset(
     return KeysetPage(limit=limit, direction=place[0], position=place[1])
 
 
-def links(
-    path: str, given: Sequence[tuple[str, str]], page: Page, found: Slice, query: Query
-) -> str | None:
-    """Return the `Link` header (RFC 8288), every parameter kept, or None."""
+def links(path: str, asked: str, page: Page, found: Slice, query: Query) -> str | None:
+    """Return the `Link` header (RFC 8288), or None; what was asked is kept in it."""
     said = [
-        f'<{path}?{urlencode([*_kept(given, target), *target])}>; rel="{relation}"'
+        f'<{path}?{"&".join(_kept(asked, target))}>; rel="{relation}"'
         for relation, target in _targets(page, found, query)
     ]
     return ", ".join(said) or None
@@ -133,9 +131,20 @@ def links(
 Target = tuple[tuple[str, str], ...]
 
 
-def _kept(given: Sequence[tuple[str, str]], target: Target) -> Target:
+def _kept(asked: str, target: Target) -> Iterator[str]:
+    """Yield the parameters of a page's address, as they stand in it."""
     gone = {"skip", "cursor", *(name for name, _ in target)}
-    return tuple((name, value) for name, value in given if name not in gone)
+    if not _PLAIN.fullmatch(asked):
+        asked = urlencode(parse_qsl(asked, keep_blank_values=True))
+    for part in asked.split("&"):
+        if part and part.partition("=")[0] not in gone:
+            yield part
+    # None of ours has a character that would have to be escaped.
+    yield from (f"{name}={value}" for name, value in target)
+
+
+# What an address may hold unescaped, and be of no meaning in a header.
+_PLAIN = re.compile(r"[\w.~&=:,/-]*", re.ASCII)
 
 
 def _targets(page: Page, found: Slice, query: Query) -> Iterator[tuple[str, Target]]:

@@ -20,7 +20,12 @@ class Batch:
     partly: frozenset[str]
     idle: bool
     """Whether some rows send nothing at all."""
-    arrays: Mapping[str, Sequence[Any]]
+    arrays: Mapping[str, Any]
+    """What the statement takes; beside arrays there is a text where `texts` are."""
+    texts: tuple[str, ...] = ()
+    """The fields whose values are in one text of all rows instead of arrays."""
+    same: tuple[str, ...] = ()
+    """The fields with one value for all rows."""
 
     @classmethod
     def of(cls, layout: Layout, rows: Sequence[Mapping[str, Any]]) -> "Batch":
@@ -58,7 +63,12 @@ class Batch:
     @property
     def shape(self) -> tuple[object, ...]:
         """What the SQL of a batch depends on."""
-        return (self.names, self.partly, self.idle)
+        return (self.names, self.partly, self.idle, self.texts, self.same)
+
+    @property
+    def written(self) -> dict[str, Any]:
+        """How new rows are written, as `given_rows` takes it."""
+        return {"partly": self.partly, "texts": self.texts, "same": self.same}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

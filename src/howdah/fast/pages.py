@@ -6,6 +6,7 @@ JSON, and Python reading a page of it would take longer than all else.
 
 import json
 from collections.abc import Sequence
+from functools import partial
 
 from howdah.paging import KeysetPage, OffsetPage, Page, Slice
 from howdah.query import Query
@@ -13,7 +14,7 @@ from howdah.statements import SEPARATOR
 
 __all__ = ("page_of",)
 
-Found = tuple[str | None, str | None, int | None]
+Found = tuple[str | None, int, str | None, int | None]
 Names = Sequence[str] | None
 
 
@@ -22,21 +23,21 @@ def page_of(found: Found, query: Query, page: Page, names: Names) -> Slice:
 
     `names` are the fields of which a row's position is made, where rows show them.
     """
-    rows, places, total = found
+    rows, count, places, total = found
     if rows is None:
         return Slice(body=b"[]", total=_end(query, page, 0) if total is None else total)
-    count = rows.count(SEPARATOR) + 1
     more = count > page.limit
     rows = _without_last(rows) if more else rows
-    first, last = _places(rows, places and _without_last(places, more=more), names)
-    if isinstance(page, KeysetPage) and page.direction == "prev":
-        rows, first, last = _reversed(rows), last, first
+    near, far = _places(rows, places and _without_last(places, more=more), names, page)
+    backward = isinstance(page, KeysetPage) and page.direction == "prev"
+    if backward:
+        rows = _reversed(rows)
     if total is None and not more:
         total = _end(query, page, count)
     return Slice(
         body=f"[{rows.replace(SEPARATOR, ',')}]".encode(),
-        first=first,
-        last=last,
+        first=far if backward else near,
+        last=near if backward else far,
         more=more,
         total=total,
     )
@@ -47,12 +48,19 @@ def _without_last(texts: str, *, more: bool = True) -> str:
     return texts[: texts.rindex(SEPARATOR)] if more else texts
 
 
-def _places(rows: str, places: str | None, names: Names) -> tuple[str, str]:
-    """Return the positions of the outer rows."""
-    if places is not None or names is None:
-        return _outer(places or "")
-    first, last = _outer(rows)
-    return _position(first, names), _position(last, names)
+def _places(
+    rows: str, places: str | None, names: Names, page: Page
+) -> tuple[str | None, str]:
+    """Return the positions of the outer rows, nearest first.
+
+    None for the first row of all, before which nobody looks.
+    """
+    near, far = _outer(rows if places is None else places)
+    place = partial(_position, names=names) if places is None and names else str
+    begins = isinstance(page, OffsetPage) or (
+        page.position is None and page.direction == "next"
+    )
+    return None if begins else place(near), place(far)
 
 
 def _outer(texts: str) -> tuple[str, str]:
@@ -71,8 +79,11 @@ class _Number(str):
     __slots__ = ()
 
 
+_read = json.JSONDecoder(parse_int=_Number, parse_float=_Number).decode
+
+
 def _position(row: str, names: Sequence[str]) -> str:
-    values = json.loads(row, parse_int=_Number, parse_float=_Number)
+    values = _read(row)
     return f"[{', '.join(_text(values[name]) for name in names)}]"
 
 

@@ -126,10 +126,13 @@ class _Context:
     """What a default that asks for the other values of its row gets from SQLAlchemy."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    @property
+    def current_parameters(self) -> dict[str, Any]:
+        """The values by the names of their fields; most defaults do not ask."""
         prefix = value_name("")
-        self.current_parameters = {
-            name.removeprefix(prefix): value for name, value in values.items()
-        }
+        return {name.removeprefix(prefix): it for name, it in self._values.items()}
 
     def get_current_parameters(self) -> dict[str, Any]:
         """Return the values by the names of their fields."""

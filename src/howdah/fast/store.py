@@ -6,7 +6,7 @@ PostgreSQL writes the JSON. How a plan is kept and run is the table's business.
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from sqlalchemy import ClauseElement
@@ -20,6 +20,7 @@ from howdah.bulk import (
     split_keys,
     unrelated,
 )
+from howdah.database import Database
 from howdah.errors import (
     Conflict,
     Contention,
@@ -32,14 +33,17 @@ from howdah.fast.culprits import is_twice
 from howdah.fast.once import new_answer, once_values, refuse_kept, why_refused
 from howdah.fast.pages import page_of
 from howdah.fast.table import FastTable
+from howdah.fast.texts import Columns, text_batch
 from howdah.limits import largest
 from howdah.paging import OffsetPage, Page, Slice
-from howdah.query import SHOW_ALL, Query, Show
+from howdah.query import SHOW_ALL, Query, Show, Sort
 from howdah.rendering import read_position
+from howdah.sent import SentRows
 from howdah.statements import (
     IDS,
     MATCH,
     Becoming,
+    Layout,
     change_name,
     filter_values,
     given_rows,
@@ -54,10 +58,16 @@ __all__ = ("FastStore",)
 
 # How often a set of relations may lose to other changes of the same row.
 _MOST_RACES = 20
+# Orders whose fields are remembered.
+_MOST_PLACES = 500
 
 
 class FastStore(FastTable):
     """The rows of one table, over the fast lane of a Database."""
+
+    def __init__(self, database: Database, layout: Layout, *, model: str) -> None:
+        super().__init__(database, layout, model=model)
+        self._places = lru_cache(_MOST_PLACES)(partial(_place_names, layout))
 
     async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
         """Return the row, or raise NotFound; `show` says what of it."""
@@ -74,7 +84,8 @@ class FastStore(FastTable):
         )
         values = filter_values(query) | self._place(query, page)
         answer = await self._read(plan, values)
-        found = page_of(tuple(answer), query, page, self._places(query))
+        places = self._places(query.sort, query.show, query.search and "words")
+        found = page_of(tuple(answer), query, page, places)
         if query.count == "estimated" and found.total is None:
             total = await self._estimate(query)
             found = replace(found, total=total, estimated=True)
@@ -124,17 +135,42 @@ class FastStore(FastTable):
         """Insert all rows or none; return them as a JSON list, in the order given."""
         if not rows:
             return b"[]"
-        batch = Batch.new(self._layout, [self._filled(row) for row in rows])
-        if once is not None:
-            return (await self._once(batch, once, many=True)).body
-        plan = self._plan(
-            ("create_many", *batch.shape),
-            lambda: statements.create_many(
-                self._layout, batch.names, partly=batch.partly
-            ),
-        )
-        body: str = (await self._write_many(plan, batch.arrays, self._new(batch)))[0]
-        return body.encode()
+        batch = self._batch(rows)
+        try:
+            if once is not None:
+                return (await self._once(batch, once, many=True)).body
+            plan = self._plan(
+                ("create_many", *batch.shape),
+                lambda: statements.create_many(
+                    self._layout, batch.names, **batch.written
+                ),
+            )
+            row = await self._write_many(plan, batch.arrays, self._new(batch))
+        except HowdahError as error:
+            if batch.texts and not error.errors:
+                self._blame(error, self._arrays(rows).arrays)
+            raise
+        return bytes(row[0].encode())
+
+    def _batch(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """Return new rows in the way that costs least."""
+        if isinstance(rows, SentRows) and (columns := self._columns(rows)):
+            batch = text_batch(rows, columns, self._layout.fields, self._defaults)
+            if batch is not None:
+                return batch
+        return self._arrays(rows)
+
+    def _arrays(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        return Batch.new(self._layout, [self._filled(row) for row in rows])
+
+    def _columns(self, rows: SentRows) -> Columns | None:
+        """Return how rows go as a text, where they are instances of one schema."""
+        schema = rows.schema
+        if schema is None:
+            return None
+        if schema not in self._texts:
+            self._texts[schema] = Columns.of(schema, self._layout.fields)
+        return self._texts[schema]
 
     async def update(
         self, key: Any, values: Mapping[str, Any], *, match: Match = None
@@ -330,7 +366,7 @@ class FastStore(FastTable):
         build = statements.create_many_once if many else statements.create_once
         plan = self._plan(
             ("create_once", many, *batch.shape),
-            lambda: build(self._layout, batch.names, partly=batch.partly),
+            lambda: build(self._layout, batch.names, **batch.written),
         )
         asked = once_values(self._layout, once)
         try:
@@ -373,10 +409,6 @@ class FastStore(FastTable):
         """Return what Python fills in where an upsert changes a row."""
         return {touch_name(name): fill(given) for name, fill in self._touches.items()}
 
-    def _places(self, query: Query) -> tuple[str, ...] | None:
-        """Return the fields of a row that tell its position, None where none do."""
-        return statements.place_names(self._layout, query)
-
     def _place(self, query: Query, page: Page) -> dict[str, Any]:
         """Return the parameters of a page."""
         values: dict[str, Any] = {"limit": page.limit}
@@ -391,7 +423,7 @@ class FastStore(FastTable):
     def _new(self, batch: Batch) -> Callable[[], Becoming]:
         """Return what tells what new rows become."""
         return lambda: Becoming.new(
-            given_rows(self._layout, batch.names, partly=batch.partly)
+            given_rows(self._layout, batch.names, **batch.written)
         )
 
     def _put(
@@ -405,6 +437,13 @@ class FastStore(FastTable):
             changes.names,
             changes.seldom,
         )
+
+
+def _place_names(
+    layout: Layout, sort: tuple[Sort, ...], show: Show, search: str | None
+) -> tuple[str, ...] | None:
+    """Return the fields of a row that tell its position, None where none do."""
+    return statements.place_names(layout, Query(sort=sort, show=show, search=search))
 
 
 def _key(values: Sequence[Any]) -> Any:

@@ -6,6 +6,7 @@ What is asked of the table, and what its answers mean, is the store's to know.
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import ClauseElement, ColumnElement
 
@@ -21,6 +22,7 @@ from howdah.errors import (
 from howdah.fast.batches import key_fields
 from howdah.fast.culprits import name_rows
 from howdah.fast.plans import Plan, python_defaults
+from howdah.fast.texts import Columns
 from howdah.limits import holds, largest, too_large, too_long
 from howdah.models import constraint_fields
 from howdah.statements import Becoming, Layout, guard, value_name
@@ -40,6 +42,7 @@ class FastTable:
         self._layout = layout
         self._model = model
         self._plans: dict[object, Plan] = {}
+        self._texts: WeakKeyDictionary[type[Any], Columns | None] = WeakKeyDictionary()
         self._largest_keys = tuple(largest(column.type) for column in layout.keys)
         self._keys = key_fields(layout)
         self._defaults = python_defaults(layout.fields)

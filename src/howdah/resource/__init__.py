@@ -15,6 +15,7 @@
     action.py       one route: its path, what it takes, what OpenAPI says of it
     reading.py      the routes that read
     writing.py      the routes that write
+    bodies.py       bodies of many new rows, read at once where nothing can be lost
     batches.py      the routes that change and delete many rows
     upserting.py    the routes that create rows or change known ones
     relating.py     the routes of relations of many to many

@@ -40,6 +40,8 @@ class Action:
         self.resource = resource
         self.parameters = parameters
         self.endpoint = endpoint
+        self.quick: Callable[[bytes], Any] | None = route.pop("quick", None)
+        """Reads a body of the usual kind, see `route.Endpoint`."""
         self.route = route
 
     def add_to(self, router: APIRouter) -> None:
@@ -73,7 +75,7 @@ class Action:
             parameters = (*parameters, parameter(_CALLER, Annotated[Any, solved]))
             run = _called(resource, run)
         name = f"{self.name}_{self.resource.plural}"
-        return Endpoint(run, parameters, name=name)
+        return Endpoint(run, parameters, name=name, quick=self.quick)
 
     def _summary(self) -> str:
         several = self.name in _SEVERAL

@@ -41,6 +41,32 @@ def read_list(
     resource: Rows[Any], request: Request, *, words: bool = False
 ) -> tuple[Query, Page]:
     """Return the query and the page that an address asks for, words where it may."""
+    address: bytes = request.scope["query_string"]
+    known = resource.read.get((words, address))
+    if known is None:
+        known = _read_list(resource, request, words=words)
+        if len(address) <= _LONGEST_KEPT and not dependency_parameters(request):
+            _keep(resource.read, (words, address), known)
+    return known
+
+
+# Lists are asked for by a few addresses: reading one is a third of the work in Python.
+_MOST_KEPT, _LONGEST_KEPT = 500, 200
+
+
+def _keep(
+    read: dict[tuple[bool, bytes], tuple[Query, Page]],
+    asked: tuple[bool, bytes],
+    found: tuple[Query, Page],
+) -> None:
+    if len(read) >= _MOST_KEPT:
+        read.pop(next(iter(read)), None)
+    read[asked] = found
+
+
+def _read_list(
+    resource: Rows[Any], request: Request, *, words: bool
+) -> tuple[Query, Page]:
     faults = Faults()
     own = (*PAGE, "q") if words else PAGE
     given = _known(request, (*own, *resource.language.names), faults)

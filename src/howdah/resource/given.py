@@ -13,7 +13,6 @@ from howdah.errors import Misconfigured
 from howdah.models import mapped_columns
 from howdah.schemas import (
     create_schema,
-    has_default,
     holds_secret,
     is_hidden,
     is_made,
@@ -27,7 +26,6 @@ __all__ = (
     "refuse_owned",
     "refuse_secrets",
     "refuse_shown_secrets",
-    "sent",
     "shown",
     "updated",
 )
@@ -124,17 +122,3 @@ def refuse_owned(
             "server fills; leave it out of the schema, or, where people give it, take "
             "the default, onupdate or autoincrement from the column"
         )
-
-
-def sent(values: BaseModel, fields: Mapping[str, Column[Any]]) -> dict[str, Any]:
-    """Return the values of a new row, without those that its columns will fill.
-
-    A field that was not sent and has no value is not NULL where the column has a
-    default.
-    """
-    given = values.model_fields_set
-    return {
-        name: value
-        for name, value in values.model_dump().items()
-        if value is not None or name in given or not has_default(fields[name])
-    }

@@ -24,9 +24,9 @@ from howdah.resource.access import refuse_unknown
 from howdah.resource.caller import Caller, is_declared
 from howdah.resource.choice import chosen_store
 from howdah.resource.declaration import Declaration, read_language, read_layout
-from howdah.resource.given import sent
 from howdah.resource.relations import related_resources, with_related
 from howdah.resource.spelling import refuse_misspelt
+from howdah.sent import SentRows, sent
 from howdah.statements import Layout, Link
 from howdah.store import Change, Match, Once, Row, Store
 
@@ -50,6 +50,8 @@ class Rows(Declaration, Generic[M]):
         self.fields = layout.fields
         self.keys = _key_fields(layout)
         self.links: Mapping[str, Link] = layout.links
+        self.read: dict[tuple[bool, bytes], tuple[Query, Page]] = {}
+        """What addresses of lists have been found to ask; words or not, and query."""
         self.language = read_language(type(self), layout)
         self._store = store or chosen_store(type(self), db, layout)
         self._callers: ContextVar[Store | None] = ContextVar("caller", default=None)
@@ -145,8 +147,7 @@ class Rows(Declaration, Generic[M]):
         self, rows: Sequence[BaseModel], *, once: Once | None = None
     ) -> bytes:
         """Insert all rows or none; return their JSON in the order given."""
-        given = [sent(row, self.fields) for row in rows]
-        return await self.store.create_many(given, once=once)
+        return await self.store.create_many(SentRows(rows, self.fields), once=once)
 
     async def put(self, values: BaseModel) -> Row:
         """Insert a row, or change the one known by the fields of `upsert`."""

@@ -50,9 +50,9 @@ async def answer_page(
     if resource.envelope and query.count is None:
         query = replace(query, count="exact")
     found = await resource.list(query, page)
-    pairs = request.query_params.multi_items()
+    asked = request.scope["query_string"].decode("latin-1")
     headers = {}
-    if link := links(_path(request), pairs, page, found, query):
+    if link := links(_path(request), asked, page, found, query):
         headers["Link"] = link
     if found.total is not None:
         kind = "estimated" if found.estimated else "exact"

@@ -1,6 +1,6 @@
 """The routes that write: create, update, delete, restore."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from fastapi import Query as QueryParameter
@@ -16,6 +16,7 @@ from howdah.resource.action import (
     parameter,
     rows_model,
 )
+from howdah.resource.bodies import quick_rows
 from howdah.resource.once import key_parameter, once_of
 from howdah.resource.rows import Rows
 from howdah.resource.wire import (
@@ -88,8 +89,17 @@ def create_many_action(resource: Rows[Any]) -> Action:
         status_code=201,
         response_model=rows_model(resource),
         openapi_extra=key_parameter(resource, resource.create_many),
+        quick=_quick(resource),
         statuses=(409, 413, 415),
     )
+
+
+def _quick(resource: Rows[Any]) -> Callable[[bytes], Any] | None:
+    """Return what reads the rows of a batch at once, unless others look at them."""
+    if type(resource).create_many is not Rows.create_many:
+        return None
+    schema, most = resource.create_schema, resource.batch
+    return quick_rows(schema, resource.fields, most=most)
 
 
 def update_action(resource: Rows[Any], method: str) -> Action:

@@ -21,6 +21,7 @@ from howdah.schemas.derived import (
 )
 from howdah.schemas.forms import exact_fields, inexpressible
 from howdah.schemas.owned import has_default, is_made, is_server_owned
+from howdah.schemas.parts import inside, parts
 from howdah.schemas.strict import strict
 
 __all__ = (
@@ -31,9 +32,11 @@ __all__ = (
     "has_default",
     "holds_secret",
     "inexpressible",
+    "inside",
     "is_hidden",
     "is_made",
     "is_server_owned",
+    "parts",
     "plain_type",
     "read_schema",
     "read_type",

@@ -25,7 +25,7 @@ it can be compiled once (`fast`) and filled in for ever.
 
 from howdah.statements.conditions import filter_name, filter_values
 from howdah.statements.culprits import Becoming, alike, culprits, without_value
-from howdah.statements.given import given_rows, sent_name, value_name
+from howdah.statements.given import ROWS, given_rows, sent_name, value_name
 from howdah.statements.layout import (
     MATCH,
     ColumnOfRows,
@@ -85,6 +85,7 @@ __all__ = (
     "IDS",
     "MATCH",
     "ONCE",
+    "ROWS",
     "SEPARATOR",
     "TURN",
     "Becoming",

@@ -41,10 +41,16 @@ _FOUND, _IDLE = "__found", "__idle"
 
 
 def create_many(
-    layout: Layout, names: Sequence[str], *, partly: Collection[str] = ()
+    layout: Layout,
+    names: Sequence[str],
+    *,
+    partly: Collection[str] = (),
+    texts: Sequence[str] = (),
+    same: Sequence[str] = (),
 ) -> ClauseElement:
-    """Insert rows from the arrays of `given_rows`; a JSON list in the order given."""
-    columns, rows = new_rows(given_rows(layout, names, partly=partly))
+    """Insert the rows of `given_rows`; a JSON list in the order given."""
+    given = given_rows(layout, names, partly=partly, texts=texts, same=same)
+    columns, rows = new_rows(given)
     write = insert(layout.table).from_select(columns, rows)
     return select(json_of_new(layout, write))
 

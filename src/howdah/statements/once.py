@@ -79,14 +79,20 @@ def turn_number(place: bytes) -> int:
 
 
 def create_once(
-    layout: Layout, names: Sequence[str], *, partly: Collection[str] = ()
+    layout: Layout,
+    names: Sequence[str],
+    *,
+    partly: Collection[str] = (),
+    texts: Sequence[str] = (),
+    same: Sequence[str] = (),
 ) -> ClauseElement:
     """Insert a row, or find the answer that is kept; see `_answered`.
 
     Parameters: `ONCE`, `FINGERPRINT`, `TURN`, and the arrays of `given_rows`.
     """
     known, turn = _asked(layout)
-    columns, rows = new_rows(given_rows(layout, names, partly=partly))
+    given = given_rows(layout, names, partly=partly, texts=texts, same=same)
+    columns, rows = new_rows(given)
     write = insert(layout.table).from_select(columns, rows.where(_mine(turn)))
     written = written_by(layout, write)
     key = func.json_build_array(*key_of_written(layout, written))
@@ -99,11 +105,17 @@ def create_once(
 
 
 def create_many_once(
-    layout: Layout, names: Sequence[str], *, partly: Collection[str] = ()
+    layout: Layout,
+    names: Sequence[str],
+    *,
+    partly: Collection[str] = (),
+    texts: Sequence[str] = (),
+    same: Sequence[str] = (),
 ) -> ClauseElement:
     """Insert rows as `create_many` does, or find the answer that is kept."""
     known, turn = _asked(layout)
-    columns, rows = new_rows(given_rows(layout, names, partly=partly))
+    given = given_rows(layout, names, partly=partly, texts=texts, same=same)
+    columns, rows = new_rows(given)
     write = insert(layout.table).from_select(columns, rows.where(_mine(turn)))
     body = select(json_of_new(layout, write)).scalar_subquery()
     none = cast(null(), Text)

@@ -44,7 +44,7 @@ def get(layout: Layout, show: Show = SHOW_ALL) -> ClauseElement:
 
 
 def list_rows(layout: Layout, query: Query, page: Page) -> ClauseElement:
-    """List a page; three values: rows, their positions, and how many rows there are.
+    """List a page; four values: rows, their number, their positions, and the total.
 
     Rows and positions are JSON, joined by `SEPARATOR`: one more than the page holds
     where more follow. Positions are NULL where rows tell them, see `place_names`; so is
@@ -62,6 +62,7 @@ def list_rows(layout: Layout, query: Query, page: Page) -> ClauseElement:
     exact = query.count == "exact"
     return select(
         _joined(row),
+        func.count(),
         null() if plain else _joined(_place(rows, parts)),
         count(layout, query).scalar_subquery() if exact else null(),
     ).select_from(rows)

@@ -19,7 +19,14 @@ from howdah.schemas import exact_fields
 from howdah.statements.forms import in_json
 from howdah.statements.layout import Layout
 
-__all__ = ("ROW", "exact_names", "json", "json_list", "json_of", "shown")
+__all__ = (
+    "ROW",
+    "exact_names",
+    "json",
+    "json_list",
+    "json_of",
+    "shown",
+)
 
 ROW = "__row"
 """The name of a subquery that is a row; one named like a table would stand for it."""
@@ -55,6 +62,7 @@ def json_of(
 
 def json_list(rows: CTE | Subquery) -> ColumnElement[str]:
     """Return the JSON list of these rows."""
-    # Cheaper than json_agg, and without the blanks that it writes between rows.
-    joined = func.string_agg(json(rows), literal_column("','"))
-    return func.concat(literal_column("'['"), joined, literal_column("']'"))
+    # Cheaper than string_agg of a text for each row, and than json_agg, which writes
+    # blanks between rows.
+    text = cast(func.array_to_json(func.array_agg(rows.table_valued())), Text)
+    return func.coalesce(text, literal_column("'[]'"))
