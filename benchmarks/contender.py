@@ -18,6 +18,7 @@ __all__ = ("CONTENDERS", "Contender")
 
 HERE = Path(__file__).parent
 NODE = Path("build/bench/fastify")
+LOG = Path("build/bench/servers.log")
 PORT = 8765
 ADDRESS = f"http://127.0.0.1:{PORT}"
 
@@ -45,9 +46,10 @@ class Contender:
         """Serve until the end of the block; give the process."""
         environment = {**os.environ, "DATABASE_URL": database_url, "PORT": str(PORT)}
         command = self._command()
-        process = subprocess.Popen(  # noqa: S603 - our own commands
-            command, env=environment, stdout=subprocess.DEVNULL
-        )
+        with LOG.open("a") as log:
+            process = subprocess.Popen(  # noqa: S603 - our own commands
+                command, env=environment, stdout=log, stderr=log
+            )
         try:
             _wait(process)
             yield process.pid
@@ -58,6 +60,9 @@ class Contender:
     def _command(self) -> Sequence[str]:
         if self.app is None:
             return ("node", str(_node_project() / "server.mjs"))
+        if self.name == "howdah":
+            howdah = (sys.executable, "-m", "howdah", "serve")
+            return (*howdah, f"benchmarks.contenders.{self.app}", "--port", str(PORT))
         uvicorn = (sys.executable, "-m", "uvicorn", f"benchmarks.contenders.{self.app}")
         options = ("--port", str(PORT), "--no-access-log", "--log-level", "warning")
         return (*uvicorn, *options, "--loop", "uvloop", "--http", "httptools")

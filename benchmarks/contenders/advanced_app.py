@@ -21,7 +21,7 @@ alchemy = AdvancedAlchemy(
         connection_string=os.environ["DATABASE_URL"].replace(
             "postgresql:", "postgresql+asyncpg:"
         ),
-        engine_config=EngineConfig(pool_size=20, max_overflow=0),
+        engine_config=EngineConfig(pool_size=32, max_overflow=0),
         session_config=AsyncSessionConfig(expire_on_commit=False),
         commit_mode="autocommit",
         create_all=False,

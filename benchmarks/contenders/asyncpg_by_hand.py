@@ -16,7 +16,7 @@ COLUMNS = "id, name, description, price, tax, is_active, created_at, updated_at"
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with asyncpg.create_pool(
-        os.environ["DATABASE_URL"], min_size=20, max_size=20
+        os.environ["DATABASE_URL"], min_size=32, max_size=32
     ) as pool:
         app.state.pool = pool
         yield

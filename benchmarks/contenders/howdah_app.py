@@ -32,7 +32,8 @@ class Mine(Items):
         return Item.owner_id == user
 
 
-db = Database(Settings(database_url=os.environ["DATABASE_URL"]))
+# Half of the connections serve resources: as many as the others have.
+db = Database(Settings(database_url=os.environ["DATABASE_URL"], db_pool_size=64))
 app = FastAPI()
 connect(app, db)
 app.include_router(Items(db).router(prefix="/items", tags=["items"]))

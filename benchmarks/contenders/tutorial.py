@@ -15,7 +15,7 @@ from benchmarks.tables import Item, ItemCreate, ItemRead, ItemUpdate
 
 engine = create_async_engine(
     os.environ["DATABASE_URL"].replace("postgresql:", "postgresql+asyncpg:"),
-    pool_size=20,
+    pool_size=32,
     max_overflow=0,
     pool_pre_ping=True,
 )

@@ -3,7 +3,7 @@ import Fastify from "fastify";
 import pg from "pg";
 
 pg.types.setTypeParser(1700, Number);
-const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, max: 20 });
+const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, max: 32 });
 const app = Fastify();
 
 const text = { type: ["string", "null"] };
