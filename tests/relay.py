@@ -75,14 +75,12 @@ class Relay:
     async def stop(self) -> None:
         """Drop all connections and refuse new ones."""
         self._server.close()
-        # Whoever has just come is in the list of tasks a turn of the loop later, and
-        # what is dropped is closed a turn later.
-        await asyncio.sleep(0)
+        await _turns()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._server.wait_closed()
-        await asyncio.sleep(0)
+        await _turns()
 
     def cut(self, rand) -> None:
         """Drop a connection, whatever is on its way."""
@@ -93,23 +91,26 @@ class Relay:
         task = asyncio.current_task()
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # A cancelled relay ends quietly: asyncio would log it as a fault of a server.
         try:
-            there, back = await asyncio.open_unix_connection(self._socket)
-        except (asyncio.CancelledError, OSError):
+            with suppress(asyncio.CancelledError, OSError):
+                await self._relay(reader, writer)
+        finally:
             writer.transport.abort()
-            return
+
+    async def _relay(self, reader, writer) -> None:
+        there, back = await asyncio.open_unix_connection(self._socket)
         ways = [
             asyncio.create_task(_pass_on(reader, back, self._listener())),
             asyncio.create_task(_pass_on(there, writer, lambda _: None)),
         ]
-        # A cancelled relay ends quietly: asyncio would log it as a fault of a server.
-        with suppress(asyncio.CancelledError):
+        try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        for way in ways:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
-        back.transport.abort()
-        writer.transport.abort()
+        finally:
+            for way in ways:
+                way.cancel()
+            back.transport.abort()
+            await asyncio.gather(*ways, return_exceptions=True)
 
     def _listener(self):
         frontend = Frontend()
@@ -118,6 +119,12 @@ class Relay:
             self.said += frontend.messages(data)
 
         return listen
+
+
+async def _turns() -> None:
+    """Let the loop get to know who has just come, and close what has been dropped."""
+    for _ in range(10):
+        await asyncio.sleep(0)
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 
-_START_LIMIT = 30
+_START_LIMIT = 60
 _STOP_LIMIT = 15
 
 
@@ -111,7 +111,11 @@ def _serve(door: socket.socket) -> None:
     from howdah import Database
 
     config = uvicorn.Config(
-        make_shop(Database()), access_log=False, timeout_graceful_shutdown=5
+        make_shop(Database()),
+        access_log=False,
+        timeout_graceful_shutdown=5,
+        # A client that waits for a processor must not find its connection closed.
+        timeout_keep_alive=75,
     )
     uvicorn.Server(config).run(sockets=[door])
 

@@ -143,7 +143,7 @@ async def place(db, query, skip):
     """Return the position of the row behind so many others."""
     store = FastStore(db, read_layout(Sales), model="Sale")
     found = await store.list(query, OffsetPage(skip=skip, limit=1))
-    return tuple(json.loads(found.first))
+    return tuple(json.loads(found.last))
 
 
 @search_vector("name", "text", language="english")
