@@ -78,7 +78,7 @@ def used(processes: set[int]) -> float:
 def _seconds(process: int) -> float:
     try:
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return 0.0
     # utime, stime and those of children: https://man7.org/linux/man-pages/man5/proc.5
     return sum(int(ticks) for ticks in fields[11:15]) / _TICK
