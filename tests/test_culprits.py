@@ -1,5 +1,7 @@
 """A batch that is refused names its rows: by the rule, and never a wrong one."""
 
+from itertools import product
+
 import pytest
 from sqlalchemy import (
     CheckConstraint,
@@ -115,12 +117,13 @@ def blame(caught):
     return [(error.field, error.index) for error in caught.value.errors]
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    ("form", "rule"),
+    # An upsert knows a row by the taken value, and breaks no rule with it.
+    [pair for pair in product(FORMS, RULES) if pair != ("upsert", "taken")],
+)
 async def test_the_row_that_breaks_a_rule_is_named(toys, form, rule):
     values, error, fields = RULES[rule]
-    if form == "upsert" and rule == "taken":
-        pytest.skip("it is what known rows are told by")
     rows = [{"sku": "good", "slot": "b"}, {"sku": "bad", **values}, {"sku": "fine"}]
 
     with pytest.raises(error) as caught:

@@ -1,17 +1,13 @@
-"""The stores that the contract is held over. A new store is one more entry here.
+"""The stores that the contract is held over. A new store is one more entry here."""
 
-What a store cannot do, by its nature, stands in `lacks` with the reason; tests that
-need it ask the fixture `needs`.
-"""
-
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
     asynccontextmanager,
     contextmanager,
 )
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -36,8 +32,6 @@ class Backend:
     """Open what is there, its tables empty and its numbers at 1."""
     resource: Callable[[type[Resource[Any]], Any], Resource[Any]]
     """Make a resource over what was opened."""
-    lacks: Mapping[str, str] = field(default_factory=dict)
-    """What the store cannot do, and why."""
 
 
 @contextmanager

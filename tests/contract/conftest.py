@@ -50,17 +50,6 @@ def address(backend, server, tmp_path_factory):
 
 
 @pytest.fixture
-def needs(backend) -> Callable[[str], None]:
-    """Skip the test where the store cannot do something, by its nature."""
-
-    def needs(capability: str) -> None:
-        if capability in backend.lacks:
-            pytest.skip(f"{backend.name}: {backend.lacks[capability]}")
-
-    return needs
-
-
-@pytest.fixture
 async def db(backend, address) -> AsyncIterator[Any]:
     """What resources are made over, with empty tables."""
     async with backend.opened(address, Base.metadata) as db:
