@@ -43,6 +43,7 @@ from howdah.statements import (
     IDS,
     MATCH,
     Becoming,
+    Bounds,
     Layout,
     change_name,
     filter_values,
@@ -79,7 +80,7 @@ class FastStore(FastTable):
         """Return a page of rows, in the query's order and then that of their keys."""
         query = self._countable(query)
         plan = self._plan(
-            ("list", query.shape, _page_shape(page)),
+            ("list", query.shape, self._page_shape(query, page)),
             lambda: statements.list_rows(self._layout, query, page),
         )
         values = filter_values(query) | self._place(query, page)
@@ -409,6 +410,13 @@ class FastStore(FastTable):
         """Return what Python fills in where an upsert changes a row."""
         return {touch_name(name): fill(given) for name, fill in self._touches.items()}
 
+    def _page_shape(self, query: Query, page: Page) -> tuple[object, ...]:
+        bounds = Bounds.of(self._layout, query, page)
+        if isinstance(page, OffsetPage):
+            return (bounds,)
+        nulls = page.position and tuple(value is None for value in page.position)
+        return (bounds, page.direction, nulls)
+
     def _place(self, query: Query, page: Page) -> dict[str, Any]:
         """Return the parameters of a page."""
         values: dict[str, Any] = {"limit": page.limit}
@@ -455,10 +463,3 @@ def _key(values: Sequence[Any]) -> Any:
 
 def _named(values: Mapping[str, Any]) -> dict[str, Any]:
     return {value_name(name): value for name, value in values.items()}
-
-
-def _page_shape(page: Page) -> tuple[object, ...]:
-    if isinstance(page, OffsetPage):
-        return ("offset",)
-    nulls = page.position and tuple(value is None for value in page.position)
-    return ("keyset", page.direction, nulls)
