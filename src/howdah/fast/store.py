@@ -6,7 +6,7 @@ PostgreSQL writes the JSON. How a plan is kept and run is the table's business.
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ClauseElement
@@ -36,7 +36,7 @@ from howdah.fast.table import FastTable
 from howdah.fast.texts import Columns, text_batch
 from howdah.limits import largest
 from howdah.paging import OffsetPage, Page, Slice
-from howdah.query import SHOW_ALL, Query, Show, Sort
+from howdah.query import SHOW_ALL, Query, Show
 from howdah.rendering import read_position
 from howdah.sent import SentRows
 from howdah.statements import (
@@ -68,7 +68,7 @@ class FastStore(FastTable):
 
     def __init__(self, database: Database, layout: Layout, *, model: str) -> None:
         super().__init__(database, layout, model=model)
-        self._places = lru_cache(_MOST_PLACES)(partial(_place_names, layout))
+        self._places: dict[object, tuple[str, ...] | None] = {}
 
     async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
         """Return the row, or raise NotFound; `show` says what of it."""
@@ -85,8 +85,7 @@ class FastStore(FastTable):
         )
         values = filter_values(query) | self._place(query, page)
         answer = await self._read(plan, values)
-        places = self._places(query.sort, query.show, query.search and "words")
-        found = page_of(tuple(answer), query, page, places)
+        found = page_of(tuple(answer), query, page, self._place_names(query))
         if query.count == "estimated" and found.total is None:
             total = await self._estimate(query)
             found = replace(found, total=total, estimated=True)
@@ -410,6 +409,15 @@ class FastStore(FastTable):
         """Return what Python fills in where an upsert changes a row."""
         return {touch_name(name): fill(given) for name, fill in self._touches.items()}
 
+    def _place_names(self, query: Query) -> tuple[str, ...] | None:
+        """Return the fields of a row that tell its position, None where none do."""
+        places = self._places
+        if query.shape not in places:
+            if len(places) >= _MOST_PLACES:
+                places.pop(next(iter(places)))
+            places[query.shape] = statements.place_names(self._layout, query)
+        return places[query.shape]
+
     def _page_shape(self, query: Query, page: Page) -> tuple[object, ...]:
         bounds = Bounds.of(self._layout, query, page)
         if isinstance(page, OffsetPage):
@@ -445,13 +453,6 @@ class FastStore(FastTable):
             changes.names,
             changes.seldom,
         )
-
-
-def _place_names(
-    layout: Layout, sort: tuple[Sort, ...], show: Show, search: str | None
-) -> tuple[str, ...] | None:
-    """Return the fields of a row that tell its position, None where none do."""
-    return statements.place_names(layout, Query(sort=sort, show=show, search=search))
 
 
 def _key(values: Sequence[Any]) -> Any:

@@ -39,8 +39,7 @@ def list_action(resource: Rows[Any]) -> Action:
 
     async def list_rows(request: Request) -> Response:
         """List rows."""
-        query, page = read_list(resource, request)
-        return await answer_page(resource, request, query, page)
+        return await answer_page(resource, request, *read_list(resource, request))
 
     return Action(
         "list",
@@ -60,8 +59,8 @@ def search_action(resource: Rows[Any]) -> Action:
 
     async def search(request: Request) -> Response:
         """List the rows that hold the words."""
-        query, page = read_list(resource, request, words=True)
-        return await answer_page(resource, request, query, page)
+        asked = read_list(resource, request, words=True)
+        return await answer_page(resource, request, *asked)
 
     return Action(
         "search",
@@ -84,15 +83,15 @@ def query_action(resource: Rows[Any]) -> Action:
 
         The Link header has the addresses of other pages: send the same body there.
         """
-        query, page = read_body(resource, request, body)
-        return await answer_page(resource, request, query, page)
+        asked = read_body(resource, request, body)
+        return await answer_page(resource, request, *asked)
 
-    asked = Annotated[dict[str, Any], WithJsonSchema(body_schema(resource))]
+    taken = Annotated[dict[str, Any], WithJsonSchema(body_schema(resource))]
     return Action(
         "query",
         resource,
         query_rows,
-        parameter("body", asked),
+        parameter("body", taken),
         parameter("request", Request),
         path="/search",
         methods=["POST"],

@@ -7,8 +7,7 @@ filter's usual values may be a bad one for a rare value.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from sqlalchemy import (
     BindParameter,
@@ -27,8 +26,7 @@ from howdah.statements.order import order
 __all__ = ("Bounds",)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class Bounds(NamedTuple):
     """The number of a page's rows, None where it is a parameter, and if it skips."""
 
     limit: int | None
