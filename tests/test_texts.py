@@ -394,7 +394,7 @@ class Unrounded(BaseModel):
         (Trimmed, '{"word": " a "}'),
         (Unrounded, '{"loose": 1.10}'),
         (Filled, '{"word": "no prose"}'),
-        (Verbatim, '{"price": 1234567890.1234567, "prose": "y"}'),
+        (Verbatim, '{"price": 1.10000000000000001, "prose": "y"}'),
         (Verbatim, '{"double": 1E-400, "prose": "y"}'),
         (Verbatim, '{"double": -0, "prose": "y"}'),
     ],
