@@ -6,13 +6,12 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import iter_route_contexts
 
 from howdah import problems
 from howdah.database import Database
 from howdah.errors import Misconfigured, Unavailable
 from howdah.memory import MemoryDatabase
-from howdah.route import EarlyRoutes
+from howdah.route import EarlyRoutes, dependencies_in
 
 __all__ = ("connect", "databases")
 
@@ -75,14 +74,11 @@ def _refuse_late_commits(app: FastAPI, db: Database | MemoryDatabase) -> None:
     FastAPI ends a dependency with `yield` behind the response unless it has function
     scope: the client would hold a 201 for a row that a failed commit never stored.
     """
-    for context in iter_route_contexts(app.routes):
-        dependant = getattr(context, "dependant", None)
-        if dependant is None:
-            continue
+    for path, dependant in dependencies_in(app.routes):
         for found in _dependants(dependant):
             if found.call == db.session and found.scope != "function":
                 raise Misconfigured(
-                    f"{context.path} uses Depends(db.session), which commits only "
+                    f"{path} uses Depends(db.session), which commits only "
                     'after the response; write Depends(db.session, scope="function")'
                 )
 
