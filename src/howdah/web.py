@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
@@ -10,13 +10,15 @@ from fastapi.dependencies.models import Dependant
 from howdah import problems
 from howdah.database import Database
 from howdah.errors import Misconfigured, Unavailable
-from howdah.memory import MemoryDatabase
 from howdah.route import EarlyRoutes, dependencies_in
+
+if TYPE_CHECKING:
+    from howdah.memory import MemoryDatabase
 
 __all__ = ("connect", "databases")
 
 
-def connect(app: FastAPI, db: Database | MemoryDatabase) -> None:
+def connect(app: FastAPI, db: "Database | MemoryDatabase") -> None:
     """Let the app open and close the Database, answer with problems, tell its health.
 
     Adds `GET /health/live` (the process answers) and `GET /health/ready` (so does the
@@ -52,7 +54,7 @@ def databases(app: object) -> tuple[Database, ...]:
     return tuple(db for db in connected if isinstance(db, Database))
 
 
-def _lifespan(app: FastAPI, db: Database | MemoryDatabase) -> Any:
+def _lifespan(app: FastAPI, db: "Database | MemoryDatabase") -> Any:
     theirs = app.router.lifespan_context
 
     @asynccontextmanager
@@ -68,7 +70,7 @@ def _lifespan(app: FastAPI, db: Database | MemoryDatabase) -> Any:
     return lifespan
 
 
-def _refuse_late_commits(app: FastAPI, db: Database | MemoryDatabase) -> None:
+def _refuse_late_commits(app: FastAPI, db: "Database | MemoryDatabase") -> None:
     """Raise where a route would commit after its answer has left.
 
     FastAPI ends a dependency with `yield` behind the response unless it has function

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
 from functools import cached_property
-from typing import Annotated, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Self, TypeVar
 
 from fastapi import Depends
 from pydantic import BaseModel
@@ -17,7 +17,6 @@ from sqlalchemy import Column
 
 from howdah.database import Database
 from howdah.errors import FieldError, Invalid, Misconfigured
-from howdah.memory import MemoryDatabase
 from howdah.paging import Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
 from howdah.resource.access import refuse_unknown
@@ -30,6 +29,9 @@ from howdah.sent import SentRows, sent
 from howdah.statements import Layout, Link
 from howdah.store import Change, Match, Once, Row, Store
 
+if TYPE_CHECKING:
+    from howdah.memory import MemoryDatabase
+
 __all__ = ("Rows",)
 
 M = TypeVar("M")
@@ -39,7 +41,7 @@ class Rows(Declaration, Generic[M]):
     """The rows of one model, as a declaration shows them."""
 
     def __init__(
-        self, db: Database | MemoryDatabase, *, store: Store | None = None
+        self, db: "Database | MemoryDatabase", *, store: Store | None = None
     ) -> None:
         refuse_misspelt(type(self))
         layout = with_related(type(self), read_layout(type(self)))
