@@ -9,6 +9,7 @@ reader that says what is wrong with it.
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any, Required
 from uuid import UUID
 
@@ -39,7 +40,6 @@ def quick_rows(
         _is_plain(schema) and all(_is_known(n, it, fields) for n, it in infos.items())
     ):
         return None
-    adapter: TypeAdapter[Any] = TypeAdapter(_values_of(schema))
     exact = any(Decimal in parts(info.annotation) for info in infos.values())
     filled = {
         name: info.default
@@ -47,11 +47,15 @@ def quick_rows(
         if not info.is_required() and info.default is not None
     }
 
+    @cache
+    def adapter() -> TypeAdapter[Any]:
+        return TypeAdapter(_values_of(schema))
+
     def read(body: bytes) -> ReadRows | None:
         if _HIDES.search(body) or (exact and _LONG.search(body)):
             return None
         try:
-            rows = adapter.validate_json(body)
+            rows = adapter().validate_json(body)
         except ValidationError:
             return None
         text = to_json(rows)

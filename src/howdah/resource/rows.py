@@ -17,6 +17,7 @@ from sqlalchemy import Column
 
 from howdah.database import Database
 from howdah.errors import FieldError, Invalid, Misconfigured
+from howdah.models import python_type
 from howdah.paging import Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
 from howdah.resource.access import refuse_unknown
@@ -25,6 +26,7 @@ from howdah.resource.choice import chosen_store
 from howdah.resource.declaration import Declaration, read_language, read_layout
 from howdah.resource.relations import related_resources, with_related
 from howdah.resource.spelling import refuse_misspelt
+from howdah.schemas import is_readable
 from howdah.sent import SentRows, sent
 from howdah.statements import Layout, Link
 from howdah.store import Change, Match, Once, Row, Store
@@ -50,7 +52,7 @@ class Rows(Declaration, Generic[M]):
         self.plural: str = layout.table.name
         self.embeds = layout.embeds
         self.fields = layout.fields
-        self.keys = _key_fields(layout)
+        self.keys = _key_fields(type(self), layout)
         self.links: Mapping[str, Link] = layout.links
         self.read: dict[tuple[bool, bytes], tuple[Query, Page]] = {}
         """What addresses of lists have been found to ask; words or not, and query."""
@@ -229,9 +231,16 @@ class Rows(Declaration, Generic[M]):
         return await self.store.relate(key, relation, change, ids, match=match)
 
 
-def _key_fields(layout: Layout) -> Mapping[str, Column[Any]]:
-    """Return the columns of the key by the names of their fields."""
+def _key_fields(cls: type[Rows[Any]], layout: Layout) -> Mapping[str, Column[Any]]:
+    """Return the key's columns by their fields, or raise Misconfigured."""
     names = {column: name for name, column in layout.fields.items()}
+    for column in layout.keys:
+        kind: Any = python_type(column.type)
+        if not is_readable(kind):
+            raise Misconfigured(
+                f"{cls.__name__}: the key {names[column]} is {column.type!r}, which "
+                "nobody can write into a path; give the model a key of another type"
+            )
     return {names[column]: column for column in layout.keys}
 
 
