@@ -1,4 +1,4 @@
-"""What becomes of the costs as the work grows: rows, pages, requests, a file's lines.
+"""What becomes of the costs as the work grows: rows, pages, requests, lines, resources.
 
 Howdah alone; `python -m benchmarks.growth` writes a table of each.
 """
@@ -18,6 +18,7 @@ from benchmarks.contender import CONTENDERS
 from benchmarks.driving import Measured, drive
 from benchmarks.loads import write_file
 from benchmarks.postgres import database, fill, serving
+from benchmarks.starting import RESOURCES, starts
 
 OUT = Path("build/bench")
 HOWDAH = next(each for each in CONTENDERS if each.name == "howdah")
@@ -43,6 +44,7 @@ def main() -> None:
                 _by_pages(urls[10**5], postmaster, options),
                 _by_requests(urls[10**5], postmaster, options.requests),
                 _by_lines(database(server, "bench_loaded"), options.lines),
+                _by_resources(database(server, "bench_started"), options.rounds),
             )
         )
     (OUT / "growth.md").write_text(text, encoding="utf-8")
@@ -139,6 +141,12 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 
 
+def _by_resources(url: str, rounds: int) -> str:
+    lines = ["| a process | seconds | of the processor |", _RULE[3]]
+    lines += starts(OUT / "starting", url, rounds)
+    return _part(f"As a project grows: to the first answer of {RESOURCES}", lines)
+
+
 def _ask(action: Action, process: int, postmaster: int, seconds: int) -> Measured:
     return drive(
         action, HOWDAH.name, server=process, postmaster=postmaster, seconds=seconds
@@ -151,7 +159,7 @@ def _memory(process: int) -> float:
     return int(found[1]) / 1024 if found else float("nan")
 
 
-_RULE = {2: "|---|---|", 4: "|---|---|---|---|"}
+_RULE = {2: "|---|---|", 3: "|---|---|---|", 4: "|---|---|---|---|"}
 
 
 def _part(title: str, lines: list[str]) -> str:
