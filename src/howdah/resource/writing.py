@@ -95,7 +95,7 @@ def create_many_action(resource: Rows[Any]) -> Action:
         status_code=201,
         response_model=Later(lambda: rows_model(resource)),
         openapi_extra=Later(lambda: key_parameter(resource, resource.create_many)),
-        quick=_quick(resource),
+        quick=lambda: _quick(resource),
         statuses=(409, 413, 415),
     )
 
