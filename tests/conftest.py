@@ -5,11 +5,11 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import httpx
 import pytest
 from catalogue import client_of, create_tables, make_app
+from databases import EmptyDatabases
 
 from howdah import Database
 from howdah.embedded import EmbeddedPostgres
@@ -42,13 +42,22 @@ def server(testrun_uid: str) -> Iterator[EmbeddedPostgres]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def empty_databases(server: EmbeddedPostgres) -> Iterator[EmptyDatabases]:
+    """The worker's empty databases."""
+    databases = EmptyDatabases(server)
+    yield databases
+    databases.drop()
+
+
 @pytest.fixture
-def database_url(server: EmbeddedPostgres) -> Iterator[str]:
+def database_url(
+    server: EmbeddedPostgres, empty_databases: EmptyDatabases
+) -> Iterator[str]:
     """An empty database of the test's own."""
-    name = f"test_{uuid4().hex[:12]}"
-    server.create_database(name)
+    name = empty_databases.take()
     yield server.url(name)
-    server.drop_database(name)
+    empty_databases.give_back(name)
 
 
 @pytest.fixture
