@@ -1,4 +1,4 @@
-"""Empty databases, one after the other, without making one for each test.
+"""Empty databases and empty tables, quickly.
 
 Making a database costs far more than most tests do. So a worker empties the one that a
 test is done with and gives it to the next. It must be as new: what a test has left
@@ -6,14 +6,17 @@ behind outside of the schema `public` is found by its number (PostgreSQL's own o
 have those below 16384), and such a database is dropped, not given on.
 """
 
+from collections.abc import Iterable
 from uuid import uuid4
 
 import psycopg
 from psycopg import sql
+from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql
 
 from howdah.embedded import EmbeddedPostgres
 
-__all__ = ("EmptyDatabases",)
+__all__ = ("EmptyDatabases", "emptying")
 
 _EMPTY = """
     SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
@@ -42,6 +45,28 @@ _LEFT = """
     WHERE datname = current_database()
         AND (datconnlimit <> -1 OR datacl IS NOT NULL OR datistemplate OR datdba <> 10)
 """
+
+_QUOTED = postgresql.dialect().identifier_preparer.format_table
+
+
+def emptying(tables: Iterable[Table]) -> str:
+    """Return the statement that deletes all rows and begins to number at 1 again.
+
+    TRUNCATE makes new files for each table and index, which takes a hundred times as
+    long. Give tables as `sorted_tables` does: those that others refer to go first.
+    """
+    names = [_QUOTED(table) for table in tables]
+    deletes = "".join(f"DELETE FROM {name}; " for name in reversed(names))
+    regclasses = ", ".join(f"$name${name}$name$::regclass" for name in names)
+    return f"""
+        DO $$ BEGIN
+            {deletes}
+            PERFORM setval(seqrelid, seqstart, false) FROM pg_sequence JOIN pg_depend
+                ON classid = 'pg_class'::regclass AND objid = seqrelid
+                AND refclassid = 'pg_class'::regclass AND refobjsubid > 0
+                AND refobjid IN ({regclasses});
+        END $$
+    """
 
 
 class EmptyDatabases:

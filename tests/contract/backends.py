@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import sqlalchemy
+from databases import emptying
 from sqlalchemy import MetaData
 
 from howdah import Database, Resource
@@ -62,9 +63,9 @@ def by_psycopg(url: str) -> Database:
 
 
 @asynccontextmanager
-async def truncated(db: Database, metadata: MetaData) -> AsyncIterator[Database]:
+async def emptied(db: Database, metadata: MetaData) -> AsyncIterator[Database]:
     async with db:
-        await db.lane.fetchrow(truncate(metadata))
+        await db.lane.fetchrow(emptying(metadata.sorted_tables))
         yield db
 
 
@@ -77,7 +78,7 @@ def file(_server: EmbeddedPostgres, folder: Path, metadata: MetaData) -> Iterato
 
 
 @asynccontextmanager
-async def emptied(db: Database, metadata: MetaData) -> AsyncIterator[Database]:
+async def emptied_file(db: Database, metadata: MetaData) -> AsyncIterator[Database]:
     async with db:
         async with db.engine.begin() as connection:
             for table in reversed(metadata.sorted_tables):
@@ -87,11 +88,6 @@ async def emptied(db: Database, metadata: MetaData) -> AsyncIterator[Database]:
 
 def by_orm(resource: type[Resource[Any]], db: Database) -> Resource[Any]:
     return type(resource.__name__, (resource,), {"orm": True})(db)
-
-
-def truncate(metadata: MetaData) -> str:
-    names = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
-    return f"TRUNCATE {names} RESTART IDENTITY"
 
 
 @contextmanager
@@ -118,7 +114,7 @@ BACKENDS = (
         name="fast",
         prepared=postgres_database,
         database=fast,
-        opened=truncated,
+        opened=emptied,
         resource=lambda resource, db: resource(db),
     ),
     Backend(
@@ -132,21 +128,21 @@ BACKENDS = (
         name="orm-asyncpg",
         prepared=postgres_database,
         database=fast,
-        opened=truncated,
+        opened=emptied,
         resource=by_orm,
     ),
     Backend(
         name="orm-psycopg",
         prepared=postgres_database,
         database=by_psycopg,
-        opened=truncated,
+        opened=emptied,
         resource=by_orm,
     ),
     Backend(
         name="sqlite",
         prepared=file,
         database=Database,
-        opened=emptied,
+        opened=emptied_file,
         resource=lambda resource, db: resource(db),
     ),
 )
