@@ -1,5 +1,6 @@
 """One embedded server a run, shared by all workers; a database of its own a test."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -15,6 +16,12 @@ from howdah import Database
 from howdah.embedded import EmbeddedPostgres
 
 _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector of garbage what stays until the end: it would look again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
