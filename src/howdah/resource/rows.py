@@ -7,7 +7,6 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from copy import copy
 from functools import cached_property
 from typing import Annotated, Any, Generic, Self, TypeVar
 
@@ -99,8 +98,9 @@ class Rows(Declaration, Generic[M]):
         limited = Depends(self.caller.dependency(writes=writes))
 
         async def scoped(limit: Annotated[Any, limited]) -> Self:
-            mine = copy(self)
-            mine._mine = limit(self._store)  # noqa: SLF001 - one of us
+            # As `copy` does it, in a fraction of its time.
+            mine = object.__new__(type(self))
+            vars(mine).update(vars(self), _mine=limit(self._store))
             return mine
 
         return scoped
