@@ -8,7 +8,7 @@ reader that says what is wrong with it.
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from functools import partial
+from functools import cached_property, partial
 from typing import Annotated, Any, Required
 from uuid import UUID
 
@@ -50,12 +50,7 @@ class _Reader:
         self, schema: type[BaseModel], fields: Mapping[str, Column[Any]], most: int
     ) -> None:
         infos = schema.model_fields
-        row: Any = _values_of(schema)
         self._schema, self._most, self._width = schema, most, len(infos)
-        self._rows: TypeAdapter[Any] = TypeAdapter(list[row])
-        self._sizes: TypeAdapter[Any] = TypeAdapter(
-            list[Annotated[row, AfterValidator(len)]]
-        )
         self._is_exact = any(
             Decimal in parts(info.annotation) for info in infos.values()
         )
@@ -68,6 +63,18 @@ class _Reader:
         # Somebody will ask which rows send a field that its column may fill as well.
         known = (fields[name] for name in infos if name in fields)
         self._keeps = self._verbatim is None or any(map(has_default, known))
+
+    @cached_property
+    def _row(self) -> Any:
+        return _values_of(self._schema)
+
+    @cached_property
+    def _rows(self) -> TypeAdapter[Any]:
+        return TypeAdapter(list[self._row])  # type: ignore[name-defined] # a value
+
+    @cached_property
+    def _sizes(self) -> TypeAdapter[Any]:
+        return TypeAdapter(list[Annotated[self._row, AfterValidator(len)]])  # type: ignore[name-defined] # a value
 
     def read(self, body: bytes) -> ReadRows | None:
         """Return the rows, None where only the strict reader can say what they are."""
