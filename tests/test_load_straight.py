@@ -159,7 +159,7 @@ async def goes_straight(db, text, schema, null=""):
         types = await types_of(connection, Thing.__table__)
     with open_reader(source) as reader:
         plan = make_plan(target, reader.names, sparse=False)
-        way = straight_of(plan, reader.names, null=null, types=types)
+        way = straight_of(plan, reader.names, source=source, types=types)
         return way is not None and way.rows(next(reader.batches(1000))) is not None
 
 

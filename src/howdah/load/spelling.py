@@ -13,12 +13,12 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import Table
 
-__all__ = ("Spell", "Stand", "rows_of", "speller_of", "stander_of", "types_of")
+__all__ = ("NULL", "Spell", "Stand", "rows_of", "speller_of", "stander_of", "types_of")
 
 Spell = Callable[[Sequence[Any]], Sequence[str] | None]
 Stand = Callable[[Sequence[str]], bool]
 
-_NULL = "\\N"
+NULL = "\\N"
 
 
 async def types_of(connection: asyncpg.Connection, table: Table) -> dict[str, str]:
@@ -80,7 +80,7 @@ def _spelled(
 
 def _with_nulls(values: Sequence[Any], texts: Iterator[str]) -> Iterator[str]:
     for value in values:
-        yield _NULL if value is None else next(texts)
+        yield NULL if value is None else next(texts)
 
 
 def _escaped(values: Sequence[str]) -> Sequence[str]:

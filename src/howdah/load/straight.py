@@ -7,6 +7,7 @@ or anything is not plain, the rows become records, and those are told what is wr
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 from howdah.load.convert import Check, Convert, Parse, check_of, convert_of
@@ -14,7 +15,16 @@ from howdah.load.defaults import Default, Maker
 from howdah.load.plan import Plan, Slot
 from howdah.load.rules import Rules, rules_of
 from howdah.load.separated import Sheet
-from howdah.load.spelling import Spell, Stand, rows_of, speller_of, stander_of
+from howdah.load.spelling import (
+    NULL,
+    Spell,
+    Stand,
+    rows_of,
+    speller_of,
+    stander_of,
+)
+from howdah.load.terms import Source
+from howdah.load.verbatim import Form, Rows, Verbatim, verbatim_of
 
 __all__ = ("Straight", "straight_of")
 
@@ -25,23 +35,44 @@ Texts = Sequence[str]
 class Straight:
     """Makes rows for COPY of the sheets of one file."""
 
-    def __init__(self, columns: Sequence["_Column"]) -> None:
-        self._columns = columns
+    def __init__(
+        self,
+        given: Sequence["_Given"],
+        made: Sequence["_Made"],
+        verbatim: Callable[[Mapping[str, str]], Verbatim | None],
+    ) -> None:
+        self._given = given
+        self._made = made
+        columns = [each.column for each in given] + [each.column for each in made]
+        self._form = Form(columns=tuple(columns))
+        self._verbatim = verbatim
 
-    def rows(self, sheet: Sheet) -> bytes | None:
+    def rows(self, sheet: Sheet) -> Rows | None:
         """Return the rows for COPY, or None where each has to be looked at."""
-        given = sheet.columns()
+        fields, lines = sheet.columns()
         try:
-            return rows_of([each.texts(given, sheet.count) for each in self._columns])
+            found = [each.found(fields[each.name]) for each in self._given]
+            if lines and self._own and all(each.stands for each in found):
+                return self._own.rows(lines)
+            columns = [each.texts() for each in found]
+            columns += [each.texts(sheet.count) for each in self._made]
+            return Rows(rows_of(columns), self._form)
         except (ValueError, TypeError, AttributeError, ArithmeticError):
             # Whatever it was: the way of records meets it again, and names it.
             return None
 
+    @cached_property
+    def _own(self) -> Verbatim | None:
+        """What makes rows of the lines of the file, if anything does."""
+        if not all(each.maker.fixed for each in self._made):
+            return None
+        return self._verbatim({each.column: each.texts(1)[0] for each in self._made})
+
 
 def straight_of(
-    plan: Plan, names: Sequence[str], *, null: str, types: Mapping[str, str]
+    plan: Plan, names: Sequence[str], *, source: Source, types: Mapping[str, str]
 ) -> Straight | None:
-    """Return the straight way for a file with these names, where there is one.
+    """Return the straight way for a source with these names, where there is one.
 
     The types are those of the table's columns in the database.
     """
@@ -49,10 +80,18 @@ def straight_of(
     plain = rules is not None and plan.relations.keys().isdisjoint(names)
     if rules is None or not plain or not plan.slots:
         return None
-    columns = [_given(plan, slot, rules, null, types) for slot in plan.slots]
-    made = [_made(each, types) for each in plan.defaults]
-    known = [column for column in (*columns, *made) if column is not None]
-    return Straight(known) if len(known) == len(plan.columns) else None
+    known = [_slot(plan, slot, rules, source.null, types) for slot in plan.slots]
+    known += [_default(each, types) for each in plan.defaults]
+    given = [each for each in known if isinstance(each, _Given)]
+    made = [each for each in known if isinstance(each, _Made)]
+    if len(given) + len(made) < len(known):
+        return None
+    column_of = {each.name: each.column for each in given}
+    columns = [column_of[name] for name in names]
+    verbatim = partial(
+        verbatim_of, columns, delimiter=source.delimiter, null=source.null
+    )
+    return Straight(given, made, verbatim)
 
 
 class _NotPlainError(ValueError):
@@ -80,67 +119,115 @@ class _Ending:
         return texts
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Column:
-    """A column of the table: the texts that the file gives, and the values it lacks."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What became of a column of the file: its values, and those that it lacks."""
 
-    name: str | None = None
-    null: str = ""
-    nullable: bool = False
-    """Whether a text that is null is None for the schema, and not a missing value."""
-    validate: Callable[[list[Any]], Values] = list
-    default: Maker | None
+    values: Texts
+    stands: bool
+    """Whether COPY may take the texts of the file for the same values."""
+    lacking: Callable[[], Texts] | None = None
+
+    def texts(self) -> Texts:
+        """Return the column as COPY takes it."""
+        return self.values if self.lacking is None else self.lacking()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Made:
+    """A column of the table that the file does not have."""
+
+    column: str
+    maker: Maker
     ending: _Ending
 
-    def texts(self, given: Mapping[str, Texts], count: int) -> Texts:
+    def texts(self, count: int) -> Texts:
         """Return the column of so many rows as COPY takes it."""
-        if self.name is None:
-            return self._missing(count)
-        texts, null = given[self.name], self.null
-        if null not in texts:
-            return self._valid(list(texts))
+        if self.maker.fixed:
+            return list(self.ending.texts([self.maker.make()])) * count
+        return self.ending.texts([self.maker.make() for _ in range(count)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Given:
+    """A column of the file, and what stands where it has no value."""
+
+    name: str
+    column: str
+    null: str
+    nullable: bool
+    """Whether a text that is null is None for the schema, and not a missing value."""
+    validate: Callable[[list[Any]], Values]
+    missing: _Made | None
+    ending: _Ending
+
+    def found(self, texts: list[str]) -> _Found:
+        """Judge the texts of some rows."""
+        if self.null not in texts:
+            return _Found(*self._valid(texts))
         if self.nullable:
-            values = [None if text == null else text for text in texts]
-            return self.ending.texts(self.validate(values))
-        valid = self._valid([text for text in texts if text != null])
-        missing, there = self._missing(len(texts) - len(valid)), iter(valid)
-        if self.default is not None and self.default.fixed:
-            word = missing[0]
-            return [word if text == null else next(there) for text in texts]
-        made = iter(missing)
-        return [next(made if text == null else there) for text in texts]
+            values = [None if text == self.null else text for text in texts]
+            return _Found(self.ending.texts(self.validate(values)), stands=False)
+        return self._with_missing(texts)
 
-    def _valid(self, texts: list[Any]) -> Texts:
-        return self.ending.texts(self.validate(texts), texts)
-
-    def _missing(self, count: int) -> Texts:
-        if self.default is None:
+    def _with_missing(self, texts: list[str]) -> _Found:
+        if self.missing is None:
             raise _NotPlainError
-        if self.default.fixed:
-            return list(self.ending.texts([self.default.make()])) * count
-        return self.ending.texts([self.default.make() for _ in range(count)])
+        null = self.null
+        valid, stands = self._valid([text for text in texts if text != null])
+        missing = self.missing.texts(len(texts) - len(valid))
+        fixed = self.missing.maker.fixed
+
+        def texts_with_missing() -> Texts:
+            there, made = iter(valid), iter(missing)
+            if fixed:
+                word = missing[0]
+                return [word if text == null else next(there) for text in texts]
+            return [next(made if text == null else there) for text in texts]
+
+        nulls = fixed and missing[0] == NULL
+        return _Found(valid, stands and nulls, texts_with_missing)
+
+    def _valid(self, texts: list[str]) -> tuple[Texts, bool]:
+        """Return the texts as COPY takes them, and whether they are the same."""
+        if not texts:
+            return texts, True
+        found = self.ending.texts(self.validate(texts), texts)
+        return found, found is texts or (found == texts and _plain(texts))
 
 
-def _given(
+def _plain(texts: list[str]) -> bool:
+    whole = "".join(texts)
+    return '"' not in whole and "\\" not in whole
+
+
+def _slot(
     plan: Plan, slot: Slot, rules: Rules, null: str, types: Mapping[str, str]
-) -> _Column | None:
+) -> "_Given | _Made | None":
     kind = types.get(slot.column.name)
     spell = speller_of(kind)
     if spell is None:
         return None
     key = plan.keys.get(slot.field, slot.field)
-    return _Column(
-        name=plan.names.get(slot.field),
+    name, column = plan.names.get(slot.field), slot.column.name
+    ending = _Ending(
+        check=check_of(slot.column),
+        convert=convert_of(slot.column, spelled=True),
+        spell=spell,
+        stands=stander_of(kind, rules.type_of(slot.field)),
+    )
+    maker = rules.default(slot.field)
+    missing = _Made(column=column, maker=maker, ending=ending) if maker else None
+    if name is None:
+        return missing
+    return _Given(
+        name=name,
+        column=column,
         null=null,
         nullable=key in plan.nulls,
         validate=_validate(rules, slot.field, plan.parsers.get(key)),
-        default=rules.default(slot.field),
-        ending=_Ending(
-            check=check_of(slot.column),
-            convert=convert_of(slot.column, spelled=True),
-            spell=spell,
-            stands=stander_of(kind, rules.type_of(slot.field)),
-        ),
+        missing=missing,
+        ending=ending,
     )
 
 
@@ -155,10 +242,10 @@ def _validate(
     )
 
 
-def _made(default: Default, types: Mapping[str, str]) -> _Column | None:
-    spell = speller_of(types.get(default.column.name))
+def _default(default: Default, types: Mapping[str, str]) -> _Made | None:
+    column = default.column
+    spell = speller_of(types.get(column.name))
     if spell is None:
         return None
-    convert = convert_of(default.column, spelled=True)
-    ending = _Ending(convert=convert, spell=spell)
-    return _Column(default=default.maker, ending=ending)
+    ending = _Ending(convert=convert_of(column, spelled=True), spell=spell)
+    return _Made(column=column.name, maker=default.maker, ending=ending)
