@@ -13,7 +13,16 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import Table
 
-__all__ = ("NULL", "Spell", "Stand", "rows_of", "speller_of", "stander_of", "types_of")
+__all__ = (
+    "NULL",
+    "Spell",
+    "Stand",
+    "is_text",
+    "rows_of",
+    "speller_of",
+    "stander_of",
+    "types_of",
+)
 
 Spell = Callable[[Sequence[Any]], Sequence[str] | None]
 Stand = Callable[[Sequence[str]], bool]
@@ -42,6 +51,11 @@ def speller_of(kind: str | None) -> Spell | None:
         return None if texts is None else list(_with_nulls(values, iter(texts)))
 
     return spell
+
+
+def is_text(kind: str | None) -> bool:
+    """Say whether a column of the type takes any text, as far as text goes."""
+    return _SPELLS.get(kind or "") is _TEXT
 
 
 def stander_of(kind: str | None, rule: str | None) -> Stand | None:

@@ -5,9 +5,10 @@ costs a tenth of what its rows would. Here nothing is ever refused: where a valu
 or anything is not plain, the rows become records, and those are told what is wrong.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import repeat
 from typing import Any
 
 from howdah.load.convert import Check, Convert, Parse, check_of, convert_of
@@ -19,6 +20,7 @@ from howdah.load.spelling import (
     NULL,
     Spell,
     Stand,
+    is_text,
     rows_of,
     speller_of,
     stander_of,
@@ -52,7 +54,7 @@ class Straight:
         fields, lines = sheet.columns()
         try:
             found = [each.found(fields[each.name]) for each in self._given]
-            if lines and self._own and all(each.stands for each in found):
+            if lines and self._own and _stand(found, lines):
                 return self._own.rows(lines)
             columns = [each.texts() for each in found]
             columns += [each.texts(sheet.count) for each in self._made]
@@ -105,32 +107,48 @@ class _Ending:
     check: Check | None = None
     convert: Convert | None
     spell: Spell
-    stands: Stand | None = None
+    stand: Stand | None = None
+    textual: bool = False
 
-    def texts(self, values: Values, given: Sequence[Any] | None = None) -> Texts:
-        """Return the values as COPY takes them; they were made of what was given."""
+    def stands(self, values: Values, given: list[str]) -> bool:
+        """Say whether the texts that the values were made of say the same to COPY."""
         if self.check is not None and any(self.check(values)):
             raise _NotPlainError
-        if given and self.stands is not None and self.stands(given):
-            return given
-        texts = self.spell(values if self.convert is None else self.convert(values))
+        if self.stand is not None:
+            return self.stand(given)
+        return self.textual and self._converted(values) == given
+
+    def texts(self, values: Values) -> Texts:
+        """Return the values as COPY takes them."""
+        if self.check is not None and any(self.check(values)):
+            raise _NotPlainError
+        texts = self.spell(self._converted(values))
         if texts is None:
             raise _NotPlainError
         return texts
 
+    def _converted(self, values: Values) -> Values:
+        return values if self.convert is None else self.convert(values)
+
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What became of a column of the file: its values, and those that it lacks."""
+    """What became of a column of the file."""
 
-    values: Texts
-    stands: bool
-    """Whether COPY may take the texts of the file for the same values."""
-    lacking: Callable[[], Texts] | None = None
+    texts: Callable[[], Texts]
+    """Gives the column as COPY takes it."""
+    stands: bool = False
+    """Whether the texts of the file, read as CSV, say the same to COPY."""
+    words: Sequence[str] = ()
+    """Those of these texts that may hold any character."""
 
-    def texts(self) -> Texts:
-        """Return the column as COPY takes it."""
-        return self.values if self.lacking is None else self.lacking()
+
+def _stand(columns: Sequence[_Found], lines: str) -> bool:
+    """Say whether PostgreSQL would read all columns of the lines as they are meant."""
+    if "\\" in lines or not all(each.stands for each in columns):
+        return False
+    # A field that holds a quote is read otherwise where it is not quoted itself.
+    return '"' not in lines or not any('"' in "".join(each.words) for each in columns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,41 +182,39 @@ class _Given:
     def found(self, texts: list[str]) -> _Found:
         """Judge the texts of some rows."""
         if self.null not in texts:
-            return _Found(*self._valid(texts))
+            return self._valid(texts)
         if self.nullable:
             values = [None if text == self.null else text for text in texts]
-            return _Found(self.ending.texts(self.validate(values)), stands=False)
+            return _Found(partial(self.ending.texts, self.validate(values)))
         return self._with_missing(texts)
+
+    def _valid(self, texts: list[str]) -> _Found:
+        values, ending = self.validate(texts), self.ending
+        stands = ending.stands(values, texts)
+        if stands and not ending.textual:
+            return _Found(lambda: texts, stands)
+        return _Found(partial(ending.texts, values), stands, texts)
 
     def _with_missing(self, texts: list[str]) -> _Found:
         if self.missing is None:
             raise _NotPlainError
-        null = self.null
-        valid, stands = self._valid([text for text in texts if text != null])
-        missing = self.missing.texts(len(texts) - len(valid))
+        there = list(filter(None, texts)) if not self.null else self._there(texts)
+        # Where nothing is there, nothing is to be judged.
+        valid = self._valid(there) if there else _Found(list, stands=True)
+        missing = self.missing.texts(len(texts) - len(there))
         fixed = self.missing.maker.fixed
+        stands = valid.stands and fixed and missing[0] == NULL
+        made = repeat(missing[0]) if fixed else iter(missing)
+        merged = partial(self._merged, texts, valid, made)
+        return _Found(merged, stands, valid.words)
 
-        def texts_with_missing() -> Texts:
-            there, made = iter(valid), iter(missing)
-            if fixed:
-                word = missing[0]
-                return [word if text == null else next(there) for text in texts]
-            return [next(made if text == null else there) for text in texts]
+    def _there(self, texts: list[str]) -> list[str]:
+        null = self.null
+        return [text for text in texts if text != null]
 
-        nulls = fixed and missing[0] == NULL
-        return _Found(valid, stands and nulls, texts_with_missing)
-
-    def _valid(self, texts: list[str]) -> tuple[Texts, bool]:
-        """Return the texts as COPY takes them, and whether they are the same."""
-        if not texts:
-            return texts, True
-        found = self.ending.texts(self.validate(texts), texts)
-        return found, found is texts or (found == texts and _plain(texts))
-
-
-def _plain(texts: list[str]) -> bool:
-    whole = "".join(texts)
-    return '"' not in whole and "\\" not in whole
+    def _merged(self, texts: list[str], valid: _Found, made: Iterator[str]) -> Texts:
+        there, null = iter(valid.texts()), self.null
+        return [next(made if text == null else there) for text in texts]
 
 
 def _slot(
@@ -214,7 +230,8 @@ def _slot(
         check=check_of(slot.column),
         convert=convert_of(slot.column, spelled=True),
         spell=spell,
-        stands=stander_of(kind, rules.type_of(slot.field)),
+        stand=stander_of(kind, rules.type_of(slot.field)),
+        textual=is_text(kind),
     )
     maker = rules.default(slot.field)
     missing = _Made(column=column, maker=maker, ending=ending) if maker else None

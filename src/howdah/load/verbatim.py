@@ -41,7 +41,7 @@ class Verbatim:
     behind: str
 
     def rows(self, lines: str) -> Rows:
-        """Return the rows of lines, each of which is ended by a line feed."""
+        """Return the rows of lines, each of which is ended by LF."""
         text = lines.replace("\n", f"{self.behind}\n") if self.behind else lines
         return Rows(text.encode(), self.form)
 
