@@ -30,6 +30,9 @@ from howdah.load.verbatim import Form, Rows, Verbatim, verbatim_of
 
 __all__ = ("Straight", "straight_of")
 
+# After a sheet that has to be written anew so many others are written anew as well.
+_APART = 16
+
 Values = Sequence[Any]
 Texts = Sequence[str]
 
@@ -48,13 +51,14 @@ class Straight:
         columns = [each.column for each in given] + [each.column for each in made]
         self._form = Form(columns=tuple(columns))
         self._verbatim = verbatim
+        self._apart = 0
 
     def rows(self, sheet: Sheet) -> Rows | None:
         """Return the rows for COPY, or None where each has to be looked at."""
         fields, lines = sheet.columns()
         try:
             found = [each.found(fields[each.name]) for each in self._given]
-            if lines and self._own and _stand(found, lines):
+            if lines and self._own and self._may_stand(found, lines):
                 return self._own.rows(lines)
             columns = [each.texts() for each in found]
             columns += [each.texts(sheet.count) for each in self._made]
@@ -62,6 +66,11 @@ class Straight:
         except (ValueError, TypeError, AttributeError, ArithmeticError):
             # Whatever it was: the way of records meets it again, and names it.
             return None
+
+    def _may_stand(self, columns: Sequence["_Found"], lines: str) -> bool:
+        # Each change between the ways ends a COPY, so that there have to be few.
+        self._apart = max(0, self._apart - 1) if _stand(columns, lines) else _APART
+        return not self._apart
 
     @cached_property
     def _own(self) -> Verbatim | None:

@@ -6,7 +6,7 @@ put behind each line.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from howdah.load.spelling import NULL
@@ -33,17 +33,30 @@ class Rows:
     form: Form
 
 
-@dataclass(frozen=True, slots=True)
 class Verbatim:
-    """Makes rows of lines: they are the rows, but for what is put behind each."""
+    """Makes rows of lines: they are the rows, but for what is put behind each.
 
-    form: Form
-    behind: str
+    Lines without quotes are cheaper to read as text than as CSV. But for each change a
+    COPY has to be ended, so that there is no way back.
+    """
+
+    def __init__(self, csv: "_Way", text: "_Way | None") -> None:
+        self._csv = csv
+        self._way = text or csv
 
     def rows(self, lines: str) -> Rows:
         """Return the rows of lines, each of which is ended by LF."""
-        text = lines.replace("\n", f"{self.behind}\n") if self.behind else lines
-        return Rows(text.encode(), self.form)
+        if '"' in lines:
+            self._way = self._csv
+        form, behind = self._way.form, self._way.behind
+        text = lines.replace("\n", f"{behind}\n") if behind else lines
+        return Rows(text.encode(), form)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    form: Form
+    behind: str
 
 
 def verbatim_of(
@@ -53,20 +66,18 @@ def verbatim_of(
 
     None where COPY has no word for how the lines are written.
     """
-    if delimiter not in _DELIMITERS or delimiter in null:
-        return None
     texts = [text for text in constants.values() if text != NULL]
-    if any(odd in "".join(texts) for odd in _ODD) or any(odd in null for odd in _ODD):
+    odd = any(each in "".join([*texts, null]) for each in _ODD)
+    if odd or delimiter not in _DELIMITERS or delimiter in null:
         return None
-    words = [null if text == NULL else f'"{text}"' for text in constants.values()]
-    form = Form(
-        columns=(*columns, *constants),
-        format="csv",
-        delimiter=delimiter,
-        null=null,
-        force_null=tuple(columns),
-    )
-    return Verbatim(form, "".join(f"{delimiter}{word}" for word in words))
+    words = [null if text == NULL else text for text in constants.values()]
+    form = Form(columns=(*columns, *constants), delimiter=delimiter, null=null)
+    csv = replace(form, format="csv", force_null=tuple(columns))
+    quote = null in texts or any(delimiter in text for text in texts)
+    if quote:
+        words = [null if text == NULL else f'"{text}"' for text in constants.values()]
+    behind = "".join(f"{delimiter}{word}" for word in words)
+    return Verbatim(_Way(csv, behind), None if quote else _Way(form, behind))
 
 
 _DELIMITERS = {",", ";", "\t", "|", ":"}
