@@ -4,7 +4,6 @@ What is asked of the table, and what its answers mean, is the store's to know.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
@@ -55,9 +54,11 @@ class FastTable:
         related: Mapping[str, ColumnElement[bool]] = NO_CONDITIONS,
     ) -> Self:
         """Return the store of the rows that meet a condition; see Store.within."""
-        scoped = copy(self)
+        # As `copy` does it, in a fraction of its time.
+        scoped = object.__new__(type(self))
         # Its plans are kept with all others, by the shape of the scope.
-        scoped._layout = self._layout.limited(condition, related)  # noqa: SLF001 - one of us
+        layout = self._layout.limited(condition, related)
+        vars(scoped).update(vars(self), _layout=layout)
         return scoped
 
     def _plan(self, shape: object, build: Callable[[], ClauseElement]) -> Plan:

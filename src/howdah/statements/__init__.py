@@ -4,6 +4,7 @@ Every statement is one round trip and returns the JSON that goes to the client. 
 value stands in any of them: a statement depends on the shape of a request alone, so
 it can be compiled once (`fast`) and filled in for ever.
 
+    shapes.py      what a condition depends on, told from its values
     scope.py       the condition that limits which rows a caller may touch
     layout.py      what a resource shows of a table
     forms.py       a column as PostgreSQL writes it into JSON

@@ -7,7 +7,7 @@ one. Its shape decides the statement, its values are parameters like all others.
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -38,6 +38,7 @@ from sqlalchemy.sql import operators, visitors
 from sqlalchemy.sql.elements import BooleanClauseList
 
 from howdah.errors import Misconfigured
+from howdah.statements.shapes import Binds, shape_of
 
 __all__ = ("Scope", "guard")
 
@@ -46,45 +47,37 @@ __all__ = ("Scope", "guard")
 class Scope:
     """A condition, and what tells its shape from its values."""
 
-    condition: ColumnElement[bool]
+    given: ColumnElement[bool]
     shape: Hashable
-    binds: tuple[BindParameter[Any], ...]
+    binds: Binds
     place: str = ""
     """The relation whose rows it is about; none stands for the rows themselves."""
 
     @classmethod
     def of(cls, condition: ColumnElement[bool], *, place: str = "") -> "Scope":
         """Take a condition apart; what SQLAlchemy has no cache key for is refused."""
-        # Attributes of models become plain expressions.
-        condition = and_(true(), condition)
-        # The way that SQLAlchemy's examples of caching go (dogpile_caching).
-        key = condition._generate_cache_key()  # noqa: SLF001 - no public way
-        if key is None:
-            raise Misconfigured(
-                f"the scope holds {condition!s}, of which SQLAlchemy cannot say what "
-                "it depends on; give custom types cache_ok and elements inherit_cache"
-            )
-        binds = tuple(key.bindparams)
-        for bind in binds:
-            if not bind.unique:
-                raise Misconfigured(
-                    f"the scope has a parameter named {bind.key!r}, which a statement "
-                    "may have as well; give values plainly, or with unique=True"
-                )
-        return cls(condition=condition, shape=key.key, binds=binds, place=place)
+        shape, binds = shape_of(condition)
+        return cls(given=condition, shape=shape, binds=binds, place=place)
+
+    @cached_property
+    def condition(self) -> ColumnElement[bool]:
+        """The condition, attributes of models as plain expressions."""
+        return and_(true(), self.given)
 
     @property
     def values(self) -> dict[str, Any]:
         """The values of the condition's parameters, by the names of `names`."""
+        names = _names(self.place, len(self.binds))
         return {
-            self._name(number): bind.effective_value
-            for number, bind in enumerate(self.binds)
+            name: bind.effective_value
+            for name, bind in zip(names, self.binds, strict=True)
         }
 
     @cached_property
     def names(self) -> Mapping[str, str]:
         """The names that the condition's parameters have in a plan, by their keys."""
-        return {bind.key: self._name(number) for number, bind in enumerate(self.binds)}
+        names = _names(self.place, len(self.binds))
+        return {bind.key: name for name, bind in zip(names, self.binds, strict=True)}
 
     def stamps(self, table: Table) -> dict[Column[Any], ColumnElement[Any]]:
         """Return what new rows get in some columns, values as parameters."""
@@ -95,9 +88,6 @@ class Scope:
             for column, value in self.equalities(table).items()
         }
 
-    def _name(self, number: int) -> str:
-        return f"__scope_{self.place}_{number}"
-
     def equalities(self, table: Table) -> dict[Column[Any], ColumnElement[Any]]:
         """Return what the condition says that columns of a table are equal to."""
         return {
@@ -107,6 +97,11 @@ class Scope:
             if isinstance(column, Column) and column.table is table
             if isinstance(value, BindParameter | True_ | False_ | Null)
         }
+
+
+@lru_cache(500)
+def _names(place: str, count: int) -> tuple[str, ...]:
+    return tuple(f"__scope_{place}_{number}" for number in range(count))
 
 
 class Within(ColumnElement[bool]):
