@@ -11,6 +11,7 @@ from pydantic import Field as Constrained
 from howdah.errors import FieldError, Invalid
 from howdah.models import python_type
 from howdah.resource.action import Action, parameter, rows_model
+from howdah.resource.bodies import Read, quick_changes
 from howdah.resource.rows import Rows
 from howdah.resource.wire import (
     LONGEST_IN_ADDRESS,
@@ -32,6 +33,7 @@ def update_many_action(resource: Rows[Any]) -> Action:
 
     change = strict(resource.update_schema, never_null=resource.never_null)
     schema: Any = _with_key(resource, change)
+    quick = type(resource).update_many is Rows.update_many
     rows = Annotated[list[schema], Constrained(max_length=resource.batch)]
     return Action(
         "update_many",
@@ -41,7 +43,23 @@ def update_many_action(resource: Rows[Any]) -> Action:
         path="/batch",
         methods=["PATCH"],
         response_model=rows_model(resource),
+        quick=_quick(resource) if quick else None,
         statuses=(404, 409, 413, 415),
+    )
+
+
+def _quick(resource: Rows[Any]) -> Read | None:
+    """Return what reads changes at once; rows are looked at for their keys."""
+    kinds: dict[str, Any] = {
+        n: (python_type(it.type), ...) for n, it in resource.keys.items()
+    }
+    base = resource.update_schema
+    schema: Any = create_model(f"{base.__name__}InBatch", __base__=base, **kinds)
+    return quick_changes(
+        schema,
+        resource.fields,
+        most=resource.batch,
+        never_null=resource.never_null,
     )
 
 
