@@ -8,7 +8,7 @@ reader that says what is wrong with it.
 
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
-from functools import partial
+from functools import cache, cached_property, partial
 from types import NoneType
 from typing import Annotated, Any, Required, get_args
 from uuid import UUID
@@ -30,7 +30,7 @@ from howdah.resource.verbatim import Verbatim, has_long_number, rounds
 from howdah.schemas import absent, has_default, inside, parts
 from howdah.sent import ReadRows, Values
 
-__all__ = ("Read", "quick_changes", "quick_rows")
+__all__ = ("Read", "late", "quick_changes", "quick_rows")
 
 
 Read = Callable[[bytes], ReadRows | None]
@@ -72,6 +72,17 @@ def quick_changes(
     return lambda body: None if b"null" in body else read(body)
 
 
+def late(build: Callable[[], Read | None]) -> Read:
+    """Return what is built when there is something to read."""
+    built = cache(build)
+
+    def read(body: bytes) -> ReadRows | None:
+        reader = built()
+        return None if reader is None else reader(body)
+
+    return read
+
+
 def _takes_null(annotation: Any) -> bool:
     return annotation is NoneType or any(map(_takes_null, get_args(annotation)))
 
@@ -98,12 +109,7 @@ class _Reader:
         filled: Mapping[str, Any],
     ) -> None:
         infos = schema.model_fields
-        row: Any = _values_of(schema)
         self._schema, self._most, self._width = schema, most, len(infos)
-        self._rows: TypeAdapter[Any] = TypeAdapter(list[row])
-        self._sizes: TypeAdapter[Any] = TypeAdapter(
-            list[Annotated[row, AfterValidator(len)]]
-        )
         self._is_exact = any(
             Decimal in parts(info.annotation) for info in infos.values()
         )
@@ -112,6 +118,18 @@ class _Reader:
         # Somebody will ask which rows send a field that its column may fill as well.
         known = (fields[name] for name in infos if name in fields)
         self._keeps = asked or self._verbatim is None or any(map(has_default, known))
+
+    @cached_property
+    def _row(self) -> Any:
+        return _values_of(self._schema)
+
+    @cached_property
+    def _rows(self) -> TypeAdapter[Any]:
+        return TypeAdapter(list[self._row])  # type: ignore[name-defined] # a value
+
+    @cached_property
+    def _sizes(self) -> TypeAdapter[Any]:
+        return TypeAdapter(list[Annotated[self._row, AfterValidator(len)]])  # type: ignore[name-defined] # a value
 
     def read(self, body: bytes) -> ReadRows | None:
         """Return the rows, None where only the strict reader can say what they are."""

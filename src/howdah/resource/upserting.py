@@ -1,5 +1,6 @@
 """The routes that put rows: new ones inserted, known ones changed."""
 
+import inspect
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -8,9 +9,10 @@ from pydantic import BaseModel
 from pydantic import Field as Constrained
 
 from howdah.resource.action import Action, parameter, rows_model
-from howdah.resource.bodies import Read, quick_rows
+from howdah.resource.bodies import Read, late, quick_rows
 from howdah.resource.rows import Rows
 from howdah.resource.wire import created_answer, json_answer
+from howdah.route import Later
 from howdah.schemas import strict
 
 __all__ = ("put_action", "put_many_action")
@@ -31,11 +33,13 @@ def put_action(resource: Rows[Any]) -> Action:
         "put",
         resource,
         put,
-        parameter("values", strict(resource.create_schema)),
-        parameter("request", Request),
+        lambda: [
+            parameter("values", strict(resource.create_schema)),
+            parameter("request", Request),
+        ],
         path="/",
         methods=["PUT"],
-        response_model=resource.read_schema,
+        response_model=Later(lambda: resource.read_schema),
         responses={201: {"model": resource.read_schema}},
         statuses=(409, 413, 415),
     )
@@ -48,17 +52,20 @@ def put_many_action(resource: Rows[Any]) -> Action:
         """Create each row, or change the known one; all rows or none."""
         return json_answer(await resource.put_many(rows))
 
-    schema: Any = strict(resource.create_schema)
-    rows = Annotated[list[schema], Constrained(max_length=resource.batch)]
+    def takes() -> list[inspect.Parameter]:
+        schema: Any = strict(resource.create_schema)
+        rows = Annotated[list[schema], Constrained(max_length=resource.batch)]
+        return [parameter("rows", rows)]
+
     return Action(
         "put_many",
         resource,
         put_many,
-        parameter("rows", rows),
+        takes,
         path="/batch",
         methods=["PUT"],
-        response_model=rows_model(resource),
-        quick=_quick(resource),
+        response_model=Later(lambda: rows_model(resource)),
+        quick=late(lambda: _quick(resource)),
         statuses=(409, 413, 415),
     )
 

@@ -7,57 +7,33 @@ FastAPI has built. What is unusual about a request is left to FastAPI's way, whi
 says what is wrong with it.
 """
 
-import inspect
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
 import fastapi
-from fastapi import Response, routing
+from fastapi import routing
 from fastapi.dependencies.models import Dependant
 from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 from starlette.types import Message, Receive, Scope, Send
 
+from howdah.route.late import Endpoint, LateRoute
 from howdah.route.strict import StrictRequest, StrictRoute, as_get
 from howdah.route.texts import check_address, read_json
 
-__all__ = ("RAISED", "Endpoint", "Heard", "Thin", "ThinRoute")
+__all__ = ("RAISED", "Heard", "Thin", "ThinRoute")
 
 RAISED = "howdah.raised"
 """Where a scope has an error that was met before the app had found the route."""
 
 
-class Endpoint:
-    """An endpoint whose parameters are given as a list, and that answers a Response."""
-
-    def __init__(
-        self,
-        run: Callable[..., Awaitable[Response]],
-        parameters: Sequence[inspect.Parameter],
-        *,
-        name: str,
-        quick: Callable[[bytes], Any] | None = None,
-    ) -> None:
-        self.run = run
-        self.quick = quick
-        """Reads a body as FastAPI would, or returns None for one that it leaves."""
-        self.__signature__ = inspect.Signature(parameters)
-        self.__name__ = name
-        self.__doc__ = run.__doc__
-
-    async def __call__(self, **given: Any) -> Response:
-        """Answer, with what FastAPI has solved."""
-        return await self.run(**given)
-
-
-class ThinRoute(StrictRoute):
+class ThinRoute(LateRoute):
     """A route that has two ways to an `Endpoint`, FastAPI's and a thin one."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._own_app = self.app
         # By the place in which the route is included; each may add dependencies.
         self._ways: dict[int, tuple[Any, Thin | None]] = {}
 
@@ -96,7 +72,7 @@ class ThinRoute(StrictRoute):
             and isinstance(self.endpoint, Endpoint)
             and not place.dependant.dependencies
             and place.max_body_size is None
-            and self.app is self._own_app
+            and self.has_own_app
             and type(self).get_route_handler is StrictRoute.get_route_handler
             and not _is_watched()
         )

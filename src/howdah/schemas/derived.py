@@ -87,7 +87,7 @@ def is_hidden(model: type[Any], name: str, column: Column[Any]) -> bool:
 
 def holds_secret(annotation: Any) -> bool:
     """Say whether values of a type hold what Pydantic hides."""
-    return any(holds(annotation, kind) for kind in (Secret, SecretStr, SecretBytes))
+    return holds(annotation, Secret, SecretStr, SecretBytes)
 
 
 _Fields = Mapping[str, tuple[Any, Any]]
