@@ -14,6 +14,7 @@ from howdah.schemas.columns import (
     write_type,
 )
 from howdah.schemas.derived import (
+    absent,
     create_schema,
     holds_secret,
     is_hidden,
@@ -26,6 +27,7 @@ from howdah.schemas.parts import inside, parts
 from howdah.schemas.strict import strict
 
 __all__ = (
+    "absent",
     "create_schema",
     "enum_values",
     "exact_fields",
