@@ -41,8 +41,8 @@ class Action:
         self.takes = takes
         """Its parameters, of types that are not made before somebody asks."""
         self.endpoint = endpoint
-        self.quick: Callable[[], Any] | None = route.pop("quick", None)
-        """Makes what reads a body of the usual kind, see `route.Endpoint`."""
+        self.quick: Callable[[bytes], Any] | None = route.pop("quick", None)
+        """Reads a body of the usual kind, see `route.Endpoint`."""
         self.route = route
 
     def add_to(self, router: APIRouter) -> None:

@@ -29,9 +29,6 @@ class Later:
         self.make = make
 
 
-Quick = Callable[[bytes], Any]
-
-
 class Endpoint:
     """An endpoint whose parameters are given as a list, and that answers a Response."""
 
@@ -42,12 +39,13 @@ class Endpoint:
         *,
         name: str,
         solved: Sequence[inspect.Parameter] = (),
-        quick: Callable[[], Quick | None] | None = None,
+        quick: Callable[[bytes], Any] | None = None,
     ) -> None:
         self.run = run
         self.solved = solved
         """Those parameters beside the others that are dependencies."""
-        self._quick = quick
+        self.quick = quick
+        """Reads a body as FastAPI would, or returns None for one that it leaves."""
         self._parameters = parameters
         self.__name__ = name
         self.__doc__ = run.__doc__
@@ -56,11 +54,6 @@ class Endpoint:
     def __signature__(self) -> inspect.Signature:
         """What FastAPI reads."""
         return inspect.Signature([*self._parameters(), *self.solved])
-
-    @cached_property
-    def quick(self) -> Quick | None:
-        """Reads a body as FastAPI would, or returns None for one that it leaves."""
-        return None if self._quick is None else self._quick()
 
     async def __call__(self, **given: Any) -> Response:
         """Answer, with what FastAPI has solved."""

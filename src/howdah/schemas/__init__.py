@@ -14,6 +14,7 @@ from howdah.schemas.columns import (
     write_type,
 )
 from howdah.schemas.derived import (
+    absent,
     create_fields,
     create_schema,
     holds_secret,
@@ -28,6 +29,7 @@ from howdah.schemas.parts import inside, parts
 from howdah.schemas.strict import strict
 
 __all__ = (
+    "absent",
     "create_fields",
     "create_schema",
     "enum_values",

@@ -32,6 +32,7 @@ from howdah.schemas.owned import has_default, is_server_owned, literal_default
 from howdah.schemas.parts import holds
 
 __all__ = (
+    "absent",
     "create_fields",
     "create_schema",
     "holds_secret",
@@ -170,17 +171,17 @@ def _created(model: type[Any], name: str, column: Column[Any]) -> tuple[Any, Any
     if default is not None:
         return kind, _field(info, default=default, validate_default=True)
     if has_default(column):
-        return kind, _field(info, default_factory=_absent)
+        return kind, _field(info, default_factory=absent)
     return kind, _field(info, default=None if column.nullable else ...)
 
 
 def _updated(model: type[Any], name: str, column: Column[Any]) -> tuple[Any, Any]:
     info = _said(model, name)
     # Not a default of None: the document would promise that null is taken.
-    return _write_kind(info, column), _field(info, default_factory=_absent)
+    return _write_kind(info, column), _field(info, default_factory=absent)
 
 
-def _absent() -> None:
+def absent() -> None:
     """Stand for a value that was not sent."""
 
 
