@@ -14,7 +14,7 @@ from sqlalchemy import Column
 
 from howdah.schemas import has_default
 
-__all__ = ("ReadRows", "SentRows", "Values", "sent")
+__all__ = ("ReadRows", "SentChanges", "SentRows", "Values", "sent")
 
 
 def sent(values: BaseModel, fields: Mapping[str, Column[Any]]) -> dict[str, Any]:
@@ -46,21 +46,30 @@ class ReadRows(Sequence[BaseModel]):
         size: int,
         read: Callable[[], Values],
         *,
+        filled: Mapping[str, Any],
         text: bytes | None = None,
         full: bool = False,
     ) -> None:
         self.schema = schema
         self._size = size
         self._read = read
+        self._filled = filled
         self.text = text
         """The `values` as JSON, where it is known."""
         self.full = full
         """Whether each row sends each field."""
 
     @cached_property
+    def given(self) -> Values:
+        """What each row sends."""
+        return self._read()
+
+    @cached_property
     def values(self) -> Values:
         """What each row sends, and the defaults of the schema but None."""
-        return self._read()
+        if self.full or not self._filled:
+            return self.given
+        return [{**self._filled, **row} for row in self.given]
 
     @cached_property
     def _models(self) -> Sequence[BaseModel]:
@@ -76,6 +85,27 @@ class ReadRows(Sequence[BaseModel]):
 
     def __len__(self) -> int:
         return self._size
+
+
+class SentChanges(Sequence[Mapping[str, Any]]):
+    """What each of these rows sends to change one that is there, and its key."""
+
+    def __init__(self, rows: ReadRows) -> None:
+        self.schema = rows.schema
+        self.text = rows.text
+        self.full = rows.full
+        self.values = rows.given
+
+    @overload
+    def __getitem__(self, index: int) -> Mapping[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Mapping[str, Any]]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        """Return rows as stores take them."""
+        return self.values[index]
+
+    def __len__(self) -> int:
+        return len(self.values)
 
 
 class SentRows(Sequence[Mapping[str, Any]]):

@@ -12,6 +12,7 @@ from pydantic import Field as Constrained
 from howdah.errors import FieldError, Invalid
 from howdah.models import python_type
 from howdah.resource.action import Action, parameter, rows_model
+from howdah.resource.bodies import Read, late, quick_changes
 from howdah.resource.rows import Rows
 from howdah.resource.wire import (
     LONGEST_IN_ADDRESS,
@@ -46,7 +47,25 @@ def update_many_action(resource: Rows[Any]) -> Action:
         path="/batch",
         methods=["PATCH"],
         response_model=Later(lambda: rows_model(resource)),
+        quick=late(lambda: _quick(resource)),
         statuses=(404, 409, 413, 415),
+    )
+
+
+def _quick(resource: Rows[Any]) -> Read | None:
+    """Return what reads changes at once; rows are looked at for their keys."""
+    if type(resource).update_many is not Rows.update_many:
+        return None
+    kinds: dict[str, Any] = {
+        n: (python_type(it.type), ...) for n, it in resource.keys.items()
+    }
+    base = resource.update_schema
+    schema: Any = create_model(f"{base.__name__}InBatch", __base__=base, **kinds)
+    return quick_changes(
+        schema,
+        resource.fields,
+        most=resource.batch,
+        never_null=resource.never_null,
     )
 
 

@@ -6,10 +6,11 @@ has none of these, it is read here to the same values; every other body is left 
 reader that says what is wrong with it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
-from functools import cached_property, partial
-from typing import Annotated, Any, Required
+from functools import cache, cached_property, partial
+from types import NoneType
+from typing import Annotated, Any, Required, get_args
 from uuid import UUID
 
 from annotated_types import BaseMetadata
@@ -21,33 +22,91 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
+from pydantic_core import PydanticUndefined
 from sqlalchemy import Column
 from typing_extensions import TypedDict
 
 from howdah.resource.verbatim import Verbatim, has_long_number, rounds
-from howdah.schemas import has_default, inside, parts
+from howdah.schemas import absent, has_default, inside, parts
 from howdah.sent import ReadRows, Values
 
-__all__ = ("quick_rows",)
+__all__ = ("Read", "late", "quick_changes", "quick_rows")
+
+
+Read = Callable[[bytes], ReadRows | None]
 
 
 def quick_rows(
-    schema: type[BaseModel], fields: Mapping[str, Column[Any]], *, most: int
-) -> Callable[[bytes], ReadRows | None] | None:
-    """Return what reads a body where it can, None for a schema that asks for more."""
-    infos = schema.model_fields
-    if not (
-        _is_plain(schema) and all(_is_known(n, it, fields) for n, it in infos.items())
-    ):
+    schema: type[BaseModel],
+    fields: Mapping[str, Column[Any]],
+    *,
+    most: int,
+    asked: bool = False,
+) -> Read | None:
+    """Return what reads a body where it can, None for a schema that asks for more.
+
+    With `asked` somebody will look at each row.
+    """
+    if not _is_read(schema, fields):
         return None
-    return _Reader(schema, fields, most).read
+    return _Reader(schema, fields, most=most, asked=asked, filled=_filled(schema)).read
+
+
+def quick_changes(
+    schema: type[BaseModel],
+    fields: Mapping[str, Column[Any]],
+    *,
+    most: int,
+    never_null: Collection[str],
+) -> Read | None:
+    """Return what reads changes with their keys, which stay without defaults.
+
+    Fields that are `never_null` take no null, whatever the schema says.
+    """
+    if not _is_read(schema, fields):
+        return None
+    read = _Reader(schema, fields, most=most, asked=True, filled={}).read
+    infos = schema.model_fields
+    if not any(_takes_null(infos[name].annotation) for name in never_null):
+        return read
+    return lambda body: None if b"null" in body else read(body)
+
+
+def late(build: Callable[[], Read | None]) -> Read:
+    """Return what is built when there is something to read."""
+    built = cache(build)
+
+    def read(body: bytes) -> ReadRows | None:
+        reader = built()
+        return None if reader is None else reader(body)
+
+    return read
+
+
+def _takes_null(annotation: Any) -> bool:
+    return annotation is NoneType or any(map(_takes_null, get_args(annotation)))
+
+
+def _filled(schema: type[BaseModel]) -> Mapping[str, Any]:
+    """Return what becomes of members that are not sent, and do not become NULL."""
+    return {
+        name: info.default
+        for name, info in schema.model_fields.items()
+        if info.default not in (None, PydanticUndefined)
+    }
 
 
 class _Reader:
     """Reads the rows of one schema."""
 
     def __init__(
-        self, schema: type[BaseModel], fields: Mapping[str, Column[Any]], most: int
+        self,
+        schema: type[BaseModel],
+        fields: Mapping[str, Column[Any]],
+        *,
+        most: int,
+        asked: bool,
+        filled: Mapping[str, Any],
     ) -> None:
         infos = schema.model_fields
         self._schema, self._most, self._width = schema, most, len(infos)
@@ -55,14 +114,10 @@ class _Reader:
             Decimal in parts(info.annotation) for info in infos.values()
         )
         self._verbatim = Verbatim.of(schema, fields)
-        self._filled = {
-            name: info.default
-            for name, info in infos.items()
-            if not info.is_required() and info.default is not None
-        }
+        self._filled = filled
         # Somebody will ask which rows send a field that its column may fill as well.
         known = (fields[name] for name in infos if name in fields)
-        self._keeps = self._verbatim is None or any(map(has_default, known))
+        self._keeps = asked or self._verbatim is None or any(map(has_default, known))
 
     @cached_property
     def _row(self) -> Any:
@@ -91,25 +146,20 @@ class _Reader:
             self._schema,
             size,
             values,
+            filled=self._filled,
             text=body if self._is_text(body, full=full) else None,
             full=full,
         )
 
     def _kept(self, body: bytes) -> "_Read":
         rows = self._rows.validate_json(body)
-        return len(rows), sum(map(len, rows)), partial(self._complete, rows)
+        return len(rows), sum(map(len, rows)), lambda: rows
 
     def _seen(self, body: bytes) -> "_Read":
         # A dictionary that is forgotten at once costs less than a thousand that are
         # kept, and most often nobody asks for them again.
         sizes = self._sizes.validate_json(body)
-        return len(sizes), sum(sizes), partial(self._again, body)
-
-    def _again(self, body: bytes) -> Values:
-        return self._complete(self._rows.validate_json(body))
-
-    def _complete(self, rows: Values) -> Values:
-        return [{**self._filled, **row} for row in rows] if self._filled else rows
+        return len(sizes), sum(sizes), partial(self._rows.validate_json, body)
 
     def _is_text(self, body: bytes, *, full: bool) -> bool:
         """Say whether PostgreSQL reads the same rows from the body itself."""
@@ -157,6 +207,12 @@ def _kind(info: Any) -> Any:
     return Required[kind] if info.is_required() else kind
 
 
+def _is_read(schema: type[BaseModel], fields: Mapping[str, Column[Any]]) -> bool:
+    """Say whether JSON's own kinds of values tell what rows of a schema are."""
+    infos = schema.model_fields.items()
+    return _is_plain(schema) and all(_is_known(n, it, fields) for n, it in infos)
+
+
 def _is_plain(schema: type[BaseModel]) -> bool:
     """Say whether nothing but the types of its fields says what a schema takes."""
     said, config = schema.__pydantic_decorators__, schema.model_config
@@ -188,7 +244,7 @@ def _is_known(name: str, info: Any, fields: Mapping[str, Column[Any]]) -> bool:
         and (kinds[0] in _KINDS or (kinds[0] is Decimal and rounds(fields.get(name))))
         and all(map(_is_rule, said))
         and not any(map(_is_lax, said))
-        and info.default_factory is None
+        and info.default_factory in (None, absent)
         and info.alias is None
         and info.validation_alias is None
     )

@@ -1,7 +1,7 @@
 """The routes that write: create, update, delete, restore."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import Query as QueryParameter
@@ -17,7 +17,7 @@ from howdah.resource.action import (
     parameter,
     rows_model,
 )
-from howdah.resource.bodies import quick_rows
+from howdah.resource.bodies import Read, late, quick_rows
 from howdah.resource.once import key_parameter, once_of
 from howdah.resource.rows import Rows
 from howdah.resource.wire import (
@@ -95,12 +95,12 @@ def create_many_action(resource: Rows[Any]) -> Action:
         status_code=201,
         response_model=Later(lambda: rows_model(resource)),
         openapi_extra=Later(lambda: key_parameter(resource, resource.create_many)),
-        quick=_quick(resource),
+        quick=late(lambda: _quick(resource)),
         statuses=(409, 413, 415),
     )
 
 
-def _quick(resource: Rows[Any]) -> Callable[[bytes], Any] | None:
+def _quick(resource: Rows[Any]) -> Read | None:
     """Return what reads the rows of a batch at once, unless others look at them."""
     if type(resource).create_many is not Rows.create_many:
         return None

@@ -14,10 +14,13 @@ from howdah.schemas.columns import (
     write_type,
 )
 from howdah.schemas.derived import (
+    absent,
+    create_fields,
     create_schema,
     holds_secret,
     is_hidden,
     read_schema,
+    update_fields,
     update_schema,
 )
 from howdah.schemas.forms import exact_fields, inexpressible
@@ -26,6 +29,8 @@ from howdah.schemas.parts import inside, parts
 from howdah.schemas.strict import strict
 
 __all__ = (
+    "absent",
+    "create_fields",
     "create_schema",
     "enum_values",
     "exact_fields",
@@ -43,6 +48,7 @@ __all__ = (
     "read_schema",
     "read_type",
     "strict",
+    "update_fields",
     "update_schema",
     "write_type",
 )
