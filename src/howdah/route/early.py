@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from howdah.route.choice import Choice, Routes, is_sure, path_of
 from howdah.route.heard import Heard
 from howdah.route.quick import QuickRouter
-from howdah.route.thin import RAISED, THIN, ThinRoute, Way
+from howdah.route.thin import THIN, Raised, ThinRoute, Way
 
 __all__ = ("EarlyRoutes",)
 
@@ -44,17 +44,19 @@ class EarlyRoutes:
         if thin is None:
             await self.app(scope, receive, send)
             return
-        heard, above = Heard(receive), scope.get("fastapi", {})
+        heard, before = Heard(receive), dict(scope)
         try:
             asked = await thin.read(scope, child["path_params"], heard)
             if asked is not None:
                 scope.update(child)
                 scope[THIN] = True
                 scope.setdefault("router", self._router)
+                above = before.get("fastapi", {})
                 scope["fastapi"] = {**above, "effective_route_context": place}
                 response = await thin.answer(asked)
         except Exception as exc:  # noqa: BLE001 - the app's handlers are for any
-            scope[RAISED], scope["fastapi"], asked = exc, above, None
+            Raised(exc).put(scope, before)
+            asked = None
         if asked is None:
             await self.app(scope, heard, send)
         else:

@@ -23,10 +23,8 @@ from howdah.route.solved import Solved
 from howdah.route.straight import Straight
 from howdah.route.strict import StrictRoute, as_get
 
-__all__ = ("RAISED", "THIN", "ThinRoute", "Way")
+__all__ = ("THIN", "Raised", "ThinRoute", "Way")
 
-RAISED = "howdah.raised"
-"""Where a scope has an error that was met before the app had found the route."""
 THIN = "howdah.thin"
 """Where a scope says that its request went the thin way."""
 
@@ -43,6 +41,38 @@ class Way(Protocol):
         """Return what answers; nothing of it may be done a second time."""
 
 
+class Raised:
+    """An error that was met before the app had found the route, to be raised there."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.changed: Scope = {}
+
+    def put(self, scope: Scope, before: Scope) -> None:
+        """Lay it into a scope, in which the app is to find the same route as before."""
+        scope["fastapi"] = before.get("fastapi", {})
+        self.changed = {
+            key: scope.pop(key)
+            for key in _MATCHED
+            if key in scope and scope[key] is not before.get(key)
+        }
+        scope.update({key: before[key] for key in self.changed if key in before})
+        scope[_RAISED] = self
+
+    @staticmethod
+    def again(scope: Scope) -> None:
+        """Raise what has been raised before, if anything has."""
+        raised: Raised | None = scope.pop(_RAISED, None)
+        if raised is not None:
+            scope.update(raised.changed)
+            raise raised.error
+
+
+_RAISED = "howdah.raised"
+# By what routes are matched; dependencies may have changed it.
+_MATCHED = ("method", "path", "path_params", "raw_path", "root_path", "type")
+
+
 class ThinRoute(StrictRoute):
     """A route that has two ways to an `Endpoint`, FastAPI's and a thin one."""
 
@@ -54,8 +84,7 @@ class ThinRoute(StrictRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the thin way where that is FastAPI's answer too, else its way."""
-        if RAISED in scope:
-            raise scope.pop(RAISED)
+        Raised.again(scope)
         scope = as_get(scope)
         # A router's own dependencies are known to the context in which it is included.
         place = scope.get("fastapi", {}).get("effective_route_context", self)
