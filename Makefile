@@ -32,6 +32,9 @@ lint: install ## ruff, on style and format
 types: install ## mypy, strict
 	$(BIN)/mypy
 
+# Tests start Python some hundred times. Where the environment forbids to keep bytecode,
+# each of them would compile everything again.
+tests: export PYTHONDONTWRITEBYTECODE =
 tests: install ## all tests, on a PostgreSQL that comes along
 	$(BIN)/pytest -n auto --dist worksteal
 

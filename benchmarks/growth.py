@@ -18,6 +18,7 @@ from benchmarks.contender import CONTENDERS
 from benchmarks.driving import Measured, drive
 from benchmarks.loads import write_file
 from benchmarks.postgres import database, fill, serving
+from howdah.embedded import EmbeddedPostgres
 
 OUT = Path("build/bench")
 HOWDAH = next(each for each in CONTENDERS if each.name == "howdah")
@@ -32,27 +33,23 @@ def main() -> None:
     options = _options()
     OUT.mkdir(parents=True, exist_ok=True)
     with serving(OUT / "postgres") as server:
-        postmaster = server.pid or 0
-        urls = {}
-        for rows in (10**power for power in range(3, options.powers + 1)):
-            urls[rows] = database(server, f"bench_{rows}")
-            fill(urls[rows], rows, searched=False)
-        text = "\n".join(
-            (
-                _by_rows(urls, postmaster, options),
-                _by_pages(urls[10**5], postmaster, options),
-                _by_requests(urls[10**5], postmaster, options.requests),
-                _by_lines(database(server, "bench_loaded"), options.lines),
-            )
-        )
+        text = "\n".join(_PARTS[name](server, options) for name in options.parts)
     (OUT / "growth.md").write_text(text, encoding="utf-8")
     print(text)
+
+
+def _filled(server: EmbeddedPostgres, rows: int) -> str:
+    url = database(server, f"bench_{rows}")
+    fill(url, rows, searched=False)
+    return url
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.growth", description=__doc__
     )
+    names = list(_PARTS)
+    parser.add_argument("--parts", nargs="+", default=names, choices=names)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--powers", type=int, default=7, help="up to 10^7 rows")
@@ -61,7 +58,10 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _by_rows(urls: dict[int, str], postmaster: int, options: argparse.Namespace) -> str:
+def _by_rows(server: EmbeddedPostgres, options: argparse.Namespace) -> str:
+    postmaster = server.pid or 0
+    sizes = (10**power for power in range(3, options.powers + 1))
+    urls = {rows: _filled(server, rows) for rows in sizes}
     found: dict[tuple[int, str], list[Measured]] = defaultdict(list)
     for _ in range(options.rounds):
         for rows, url in urls.items():
@@ -81,9 +81,10 @@ def _by_rows(urls: dict[int, str], postmaster: int, options: argparse.Namespace)
     return _part("As the table grows", lines)
 
 
-def _by_pages(url: str, postmaster: int, options: argparse.Namespace) -> str:
+def _by_pages(server: EmbeddedPostgres, options: argparse.Namespace) -> str:
+    postmaster = server.pid or 0
     found: dict[int, list[Measured]] = defaultdict(list)
-    with HOWDAH.serving(url) as process:
+    with HOWDAH.serving(_filled(server, 10**5)) as process:
         for _ in range(options.rounds):
             for limit in (1, 10, 100, 1000):
                 page = replace(_LIST, path=f"/items/?limit={limit}")
@@ -99,9 +100,10 @@ def _by_pages(url: str, postmaster: int, options: argparse.Namespace) -> str:
     return _part("As the page grows", lines)
 
 
-def _by_requests(url: str, postmaster: int, requests: int) -> str:
+def _by_requests(server: EmbeddedPostgres, options: argparse.Namespace) -> str:
+    postmaster, requests = server.pid or 0, options.requests
     lines = ["| requests | memory of the server, MB |", _RULE[2]]
-    with HOWDAH.serving(url) as process:
+    with HOWDAH.serving(_filled(server, 10**5)) as process:
         _ask(_GET, process, postmaster, 2)
         done, shown = 0, 0
         while done <= requests:
@@ -113,10 +115,11 @@ def _by_requests(url: str, postmaster: int, requests: int) -> str:
     return _part("As requests go by", lines)
 
 
-def _by_lines(url: str, lines: int) -> str:
-    """Load files of two sizes, each in a process of its own."""
+def _by_lines(server: EmbeddedPostgres, options: argparse.Namespace) -> str:
+    """Load files of three sizes, each in a process of its own."""
+    url = database(server, "bench_loaded")
     rows = ["| lines of the file | most memory, MB |", _RULE[2]]
-    for size in (lines // 10, lines):
+    for size in (options.lines // 10, options.lines // 3, options.lines):
         path = OUT / f"rows{size}.csv"
         write_file(path, size)
         ran = subprocess.run(  # noqa: S603 - our own command
@@ -130,12 +133,14 @@ def _by_lines(url: str, lines: int) -> str:
     return _part("As a file grows", rows)
 
 
-_LOAD = """
-import asyncio, resource, sys
+_LOAD = r"""
+import asyncio, re, sys
 from pathlib import Path
 from benchmarks.loads import by_howdah
 asyncio.run(by_howdah(sys.argv[1], Path(sys.argv[2])))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+# Of this process alone: getrusage would count what its parent was before.
+status = Path("/proc/self/status").read_text()
+print(int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024)
 """
 
 
@@ -151,6 +156,12 @@ def _memory(process: int) -> float:
     return int(found[1]) / 1024 if found else float("nan")
 
 
+_PARTS = {
+    "rows": _by_rows,
+    "pages": _by_pages,
+    "requests": _by_requests,
+    "lines": _by_lines,
+}
 _RULE = {2: "|---|---|", 4: "|---|---|---|---|"}
 
 

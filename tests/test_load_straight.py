@@ -1,9 +1,10 @@
 """Rows that go straight into COPY: the same rows, and the same refusals, as records."""
 
+import csv
 import enum
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from io import BytesIO
+from io import BytesIO, StringIO
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
@@ -37,6 +38,7 @@ from sqlmodel import SQLModel
 from howdah import Money
 from howdah.errors import HowdahError, Invalid
 from howdah.load import LoadOptions, Progress, Source, Target, load
+from howdah.load.columns import columns_of
 from howdah.load.plan import make_plan
 from howdah.load.reader import open_reader
 from howdah.load.spelling import types_of
@@ -54,10 +56,7 @@ class Colour(enum.Enum):
     BLUE = "blue"
 
 
-class Thing(Base):
-    __tablename__ = "things"
-    __table_args__ = (CheckConstraint("small <> 13", name="no_thirteen"),)
-
+class Columns:
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(20))
     note: Mapped[str | None] = mapped_column(Text)
@@ -75,8 +74,23 @@ class Thing(Base):
     mark: Mapped[UUID | None]
     traits: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     colour: Mapped[Colour | None] = mapped_column(Enum(Colour, name="thing_colour"))
+
+
+class Thing(Columns, Base):
+    __tablename__ = "things"
+    __table_args__ = (CheckConstraint("small <> 13", name="no_thirteen"),)
+
     kind: Mapped[str] = mapped_column(Text, default="pla\\in\t")
     serial: Mapped[UUID] = mapped_column(default=uuid4)
+
+
+class Other(Columns, Base):
+    """The same but for its defaults, which are the same in each row."""
+
+    __tablename__ = "others"
+
+    kind: Mapped[str] = mapped_column(Text, default="it's")
+    empty: Mapped[str | None]
 
 
 class ThingCreate(BaseModel):
@@ -109,11 +123,9 @@ class Looked(ThingCreate):
 
 
 NAMES = tuple(ThingCreate.model_fields)
-SHOWN = ", ".join(
-    column.name
-    for column in Thing.__table__.columns
-    if column.name not in {"id", "serial"}
-)
+SHOWN = ", ".join((*NAMES, "kind"))
+# Those whose values may stay in the lines of the file.
+STAYING = ("name", "note", "big", "price", "money", "exact", "loose", "double")
 
 
 @pytest.fixture
@@ -123,13 +135,13 @@ async def things(db):
     return db
 
 
-async def loaded(db, text: str, schema, tmp_path, **options) -> str:
+async def loaded(db, text: str, schema, tmp_path, model=Thing, **options) -> str:
     """Load a file into the empty table; return all that can be seen of it."""
     bad = tmp_path / "bad.csv"
     bad.unlink(missing_ok=True)
-    target = Target(model=Thing, schema=schema)
+    target = Target(model=model, schema=schema)
     kept = LoadOptions(skip_bad=bad, force=True, **options)
-    await execute(db, "TRUNCATE things")
+    await execute(db, f"TRUNCATE {model.__tablename__}")
     try:
         source = Source(file=BytesIO(text.encode()))
         report = repr(await load(db, source, target=target, options=kept))
@@ -137,12 +149,14 @@ async def loaded(db, text: str, schema, tmp_path, **options) -> str:
         report = repr(error)
     left = bad.read_bytes() if bad.exists() else b""
     # As text: NaN equals no other NaN, and 1.50 would equal 1.5.
-    return f"{report}\n{await rows_of(db, SHOWN)}\n{left!r}"
+    return f"{report}\n{await rows_of(db, SHOWN, model)}\n{left!r}"
 
 
-async def rows_of(db, columns):
+async def rows_of(db, columns, model=Thing):
     async with db.lane.connection() as connection:
-        found = await connection.fetch(f"SELECT {columns} FROM things ORDER BY id")
+        found = await connection.fetch(
+            f"SELECT {columns} FROM {model.__tablename__} ORDER BY id"
+        )
     return [tuple(row) for row in found]
 
 
@@ -153,14 +167,19 @@ async def execute(db, statement):
 
 async def goes_straight(db, text, schema, null=""):
     """Say whether the rows of a file go straight: all of them, in one piece."""
-    source = Source(file=BytesIO(text.encode()), null=null)
-    target = Target(model=Thing, schema=schema)
+    return await as_rows(db, text, schema, Thing, null=null) is not None
+
+
+async def as_rows(db, text, schema, model, **written):
+    """Return the rows for COPY that a file is made, if it is, in one piece."""
+    source = Source(file=BytesIO(text.encode()), **written)
+    target = Target(model=model, schema=schema)
     async with db.lane.connection() as connection:
-        types = await types_of(connection, Thing.__table__)
+        types = await types_of(connection, model.__table__)
     with open_reader(source) as reader:
         plan = make_plan(target, reader.names, sparse=False)
-        way = straight_of(plan, reader.names, null=null, types=types)
-        return way is not None and way.rows(next(reader.batches(1000))) is not None
+        way = straight_of(plan, reader.names, source=source, types=types)
+        return way and way.rows(next(reader.batches(1000)))
 
 
 # --- the same both ways -------------------------------------------------------------
@@ -242,7 +261,8 @@ def quoted(cell: str, *, always: bool) -> str:
 @st.composite
 def files(draw: Any) -> str:
     """Draw a CSV file with some of the columns, most of whose rows are good."""
-    names = draw(st.lists(st.sampled_from(NAMES), max_size=4, unique=True))
+    known = draw(st.sampled_from([NAMES, STAYING]))
+    names = draw(st.lists(st.sampled_from(known), max_size=4, unique=True))
     names = list(dict.fromkeys(["name", "exact", *names]))
     end = draw(st.sampled_from(["\n", "\r\n", "\r"]))
     good = {"name": st.sampled_from(["a", "b c", "ü"]), "exact": st.just("1.50")}
@@ -263,9 +283,16 @@ def files(draw: Any) -> str:
     return end.join(lines) + draw(st.sampled_from(["", end]))
 
 
-@pytest.mark.parametrize("chunk", [2, 1000])
+@pytest.mark.parametrize(
+    ("model", "chunk"),
+    [
+        pytest.param(Thing, 1000, id="written anew"),
+        pytest.param(Other, 1000, id="as it is"),
+        pytest.param(Other, 2, id="in pieces"),
+    ],
+)
 async def test_a_file_comes_to_the_same_straight_and_by_records(
-    things, tmp_path, chunk
+    things, tmp_path, model, chunk
 ):
     drawn: list[str] = []
 
@@ -281,9 +308,48 @@ async def test_a_file_comes_to_the_same_straight_and_by_records(
 
     draw()
     for text in drawn:
-        straight = await loaded(things, text, ThingCreate, tmp_path, chunk=chunk)
-        records = await loaded(things, text, Looked, tmp_path, chunk=chunk)
+        straight, records = [
+            await loaded(things, text, schema, tmp_path, model, chunk=chunk)
+            for schema in (ThingCreate, Looked)
+        ]
         assert straight == records, text
+
+
+@settings(deadline=None, database=None)
+@given(st.text('ab,"\n\r\x1e', max_size=30), st.integers(1, 3))
+def test_columns_at_one_stroke_are_those_of_the_rows(text, width):
+    found = columns_of(text, width=width, delimiter=",")
+
+    if found is not None:
+        read = csv.reader(StringIO(text, newline=""), strict=True)
+        assert list(map(list, zip(*read, strict=True))) == found.fields
+        if found.lines is not None:
+            read = csv.reader(found.lines.removesuffix("\n").split("\n"), strict=True)
+            assert list(map(list, zip(*read, strict=True))) == found.fields
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("a,b\nc,d\n", id="plain"),
+        pytest.param("a,b\nc,d", id="no end"),
+        pytest.param('a,"b,b"\r\n"c",d\r\n', id="quoted"),
+        pytest.param('a,"b\nb"\nc,"""d"', id="line breaks"),
+        pytest.param("a" * 40_000 + ",b\n" + "c,d\n" * 40_000, id="long"),
+    ],
+)
+def test_a_plain_text_is_read_at_one_stroke(text):
+    found = columns_of(text, width=2, delimiter=",")
+
+    read = csv.reader(StringIO(text, newline=""), strict=True)
+    assert found is not None
+    assert found.fields == list(map(list, zip(*read, strict=True)))
+
+
+def test_a_field_that_is_too_long_is_left_to_the_reader_of_rows():
+    text = "a" * csv.field_size_limit() + "a,b\n"
+
+    assert columns_of(text, width=2, delimiter=",") is None
 
 
 # --- what goes straight -------------------------------------------------------------
@@ -342,6 +408,39 @@ async def test_every_plain_type_goes_straight_and_comes_whole(things, tmp_path):
 class Named(BaseModel):
     name: str
     exact: Decimal | None = None
+
+
+@pytest.mark.parametrize(
+    ("text", "format", "rows"),
+    [
+        pytest.param("a b,1.50\r\nc,\r\n", "text", "a b,1.50,{}\nc,,{}\n", id="plain"),
+        pytest.param('"a,b",1\n', "csv", '"a,b",1,{}\n', id="quoted"),
+        pytest.param('a,""\n', "csv", 'a,"",{}\n', id="quoted nothing"),
+        pytest.param('"a ""b""",1\n', "text", None, id="quote"),
+        pytest.param('a"b"c,1\n', "text", None, id="bare quote"),
+        pytest.param("\\N,1\n", "text", None, id="backslash"),
+        pytest.param('"a\nb",1\n', "text", None, id="line break"),
+    ],
+)
+async def test_lines_stay_as_they_are_where_they_may(things, text, format, rows):  # noqa: A002
+    found = await as_rows(things, "name,exact\n" + text, Named, Other)
+
+    assert found.form.format == format
+    if rows is None:
+        assert found.form.delimiter is None
+    else:
+        assert found.text.decode() == rows.replace("{}", "it's")
+
+
+async def test_ways_of_writing_change_within_a_file(things, tmp_path):
+    names = [f"{n}\t" if n % 50 else f'"{n}"' for n in range(200)]
+    lines = [quoted(name, always=n > 90) + ",1\n" for n, name in enumerate(names)]
+    text = "name,exact\n" + "".join(lines)
+
+    report = await loaded(things, text, Named, tmp_path, Other, chunk=1)
+
+    assert "loaded=200" in report
+    assert [name for (name,) in await rows_of(things, "name", Other)] == names
 
 
 class Seen(Named):

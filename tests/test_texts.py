@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from howdah import Database, connect
+from howdah.errors import HowdahError
 from howdah.fast.texts import Columns
 from howdah.resource.bodies import quick_rows
 from howdah.route.texts import read_json
@@ -201,6 +202,7 @@ def test_a_schema_that_dumps_other_values_than_it_holds_sends_arrays(schema):
 LITERALS = (
     *("null", "true", "false", "0", "-0", "1", "1.0", "1.10", "2.50", "1e2", "1E+20"),
     *("1e400", "NaN", "-Infinity", "0.1", "123456789012345.25", "12345.123456789012"),
+    *("1.", ".5", "01", "+1", "1e", "1_0", "0x1", "-0.0", "-0e1", "1e-400", "-", "00"),
     *("99999999999999999999", "1e-7", '"1"', '"a:b"', '"a::"', '""', '"NaN"', "[]"),
     *(r'"\u0000"', r'"\u003a"', r'"\u003A"', r'"\ud800"', r'"\ud83d\ude00"', r'"\\"'),
     *('"12345678-1234-5678-1234-567812345678"', '"é"', '"x:y:z, \\" \\\\ "', "{}"),
@@ -231,7 +233,7 @@ def test_what_is_read_at_once_is_what_is_read_strictly(body):
         models = STRICT.validate_python(read_json(body.encode()))
         assert rows.values == [said(model) for model in models]
         assert [said(model) for model in rows] == rows.values
-        assert len(json.loads(rows.text)) == len(models)
+        assert len(rows) == len(models)
 
 
 read = quick_rows(Short, FIELDS, most=3)
@@ -297,6 +299,120 @@ class Lax(BaseModel):
 @pytest.mark.parametrize("schema", [Loose, Validated, Named, Lax, Scalars])
 def test_a_schema_that_takes_more_than_kinds_of_json_is_read_strictly(schema):
     assert quick_rows(schema, FIELDS, most=3) is None
+
+
+class Verbatim(BaseModel):
+    small: int | None = None
+    big: int | None = Field(None, ge=-9)
+    price: float | None = Field(None, lt=99999)
+    double: float | None = None
+    flag: bool | None = None
+    word: str | None = Field(None, max_length=20)
+    prose: str | None = None
+    ref: UUID | None = None
+
+
+SPELLED = {
+    "small": ("0", "-0", "7", "-32768", "99999", "null"),
+    "big": ("9223372036854775807", "99999999999999999999", "-0", "5"),
+    "price": ("1", "1.1", "1.10", "-0", "-0.001", "2.675", "0.12499999999999999999"),
+    "double": (
+        "1.25",
+        "-7",
+        "0",
+        "-0",
+        "-0.0",
+        "-0e1",
+        "1e-400",
+        "1E-400",
+        "-1e-320",
+        "5E-324",
+        "1e+300",
+    ),
+    "flag": ("true", "false", "null"),
+    "word": (r'"\u0061\n\"\\"', '"é"', '"a:b"', '""', r'"\ud83d\ude00"', '"  x "'),
+    "prose": ('"null"', '"-0,"', '"1e-400 "', '"\u2028"', '":"'),
+    "ref": (
+        '"12345678-1234-5678-1234-56781234567a"',
+        '"1234567812345678123456781234567A"',
+        '"{12345678-1234-5678-1234-56781234567a}"',
+        '"urn:uuid:12345678-1234-5678-1234-56781234567a"',
+    ),
+}
+SPELT = st.lists(
+    st.fixed_dictionaries(
+        {}, optional={n: st.sampled_from(words) for n, words in SPELLED.items()}
+    ).map(lambda row: ", ".join(f'"{name}" : {word}' for name, word in row.items())),
+    min_size=1,
+    max_size=3,
+).map(lambda rows: f"[{', '.join(f'{{{row}}}' for row in rows)}]")
+
+
+async def outcome(store, rows):
+    """What is stored, as it is told again, or why nothing is."""
+    try:
+        return stored(await store.create_many(rows))
+    except HowdahError as error:
+        return (type(error), error.errors)
+
+
+async def test_a_body_that_is_sent_on_stores_what_is_read_from_it(db):
+    store, quick = Kinds(db).store, quick_rows(Verbatim, FIELDS, most=3)
+    strictly = TypeAdapter(list[strict(Verbatim)])
+    texts = 0
+    for body in drawn(SPELT, 150):
+        rows = quick(body.encode())
+        assert rows is not None or '":' in body
+        if rows is None:
+            continue
+        texts += rows.text is not None
+        models = strictly.validate_python(read_json(body.encode()))
+
+        by_body = await outcome(store, SentRows(rows, FIELDS))
+        by_values = await outcome(store, SentRows(models, FIELDS))
+
+        # A zero knows its sign as a text alone.
+        assert str(by_body) == str(by_values), body
+    assert texts > 9
+
+
+class Filled(Verbatim):
+    prose: str = "none: yet"
+
+
+class Trimmed(Verbatim):
+    model_config = {"str_strip_whitespace": True}
+
+
+class Unrounded(BaseModel):
+    loose: float
+
+
+@pytest.mark.parametrize(
+    ("schema", "row"),
+    [
+        (Trimmed, '{"word": " a "}'),
+        (Unrounded, '{"loose": 1.10}'),
+        (Filled, '{"word": "no prose"}'),
+        (Verbatim, '{"price": 1.10000000000000001, "prose": "y"}'),
+        (Verbatim, '{"double": 1E-400, "prose": "y"}'),
+        (Verbatim, '{"double": -0, "prose": "y"}'),
+    ],
+)
+def test_a_body_that_says_other_values_than_are_read_is_not_sent_on(schema, row):
+    rows = quick_rows(schema, FIELDS, most=3)(f"[{row}]".encode())
+
+    assert rows.text is None
+
+
+def test_a_body_that_says_all_is_sent_on_and_not_looked_at_again():
+    names = dict.fromkeys(SPELLED, None) | {"prose": "a:b", "price": 1.5}
+    body = json.dumps([names] * 2).encode()
+
+    rows = quick_rows(Filled, FIELDS, most=3)(body)
+
+    assert rows.text is body
+    assert (len(rows), rows.full, "values" in vars(rows)) == (2, True, False)
 
 
 async def test_a_batch_stores_what_is_sent_and_fills_the_rest(client):

@@ -5,6 +5,7 @@ counted from 0, and by the fields of its key.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from howdah.errors import FieldError, Invalid, MissingReference, NotFound
@@ -14,6 +15,7 @@ __all__ = (
     "MOST_BLAMED",
     "blamed",
     "given_twice",
+    "keys_of",
     "known_by",
     "missing_rows",
     "refuse_twice",
@@ -33,9 +35,13 @@ def split_keys(fields: Sequence[str], rows: Rows) -> tuple[list[Any], Rows]:
 
     A key is a plain value, or a tuple where it has several fields.
     """
-    keys = [tuple(row[name] for name in fields) for row in rows]
     rest = [{n: v for n, v in row.items() if n not in fields} for row in rows]
-    return (keys if len(fields) > 1 else [key for (key,) in keys]), rest
+    return keys_of(fields, rows), rest
+
+
+def keys_of(fields: Sequence[str], rows: Rows) -> list[Any]:
+    """Return the rows' keys: plain values, or tuples where there are several fields."""
+    return list(map(itemgetter(*fields), rows))
 
 
 def refuse_twice(fields: Sequence[str], keys: Iterable[Any]) -> None:

@@ -5,13 +5,15 @@ one place. Keeps nothing: pools are `lane` and SQLAlchemy's.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
-import psycopg
 
-from howdah.drivers import NETWORK, translate
+from howdah.drivers import network, translate
 from howdah.settings import DatabaseURL, Timeouts, session_option
+
+if TYPE_CHECKING:
+    import psycopg
 
 __all__ = ("connect", "connect_psycopg", "connect_sync", "limits", "set_limits")
 
@@ -52,7 +54,7 @@ async def connect(url: DatabaseURL, timeouts: Timeouts) -> asyncpg.Connection:
             max_cacheable_statement_size=0,
             server_settings=_session_parameters(url, timeouts),
         )
-    except NETWORK as exc:
+    except network() as exc:
         raise translate(exc) from exc
 
 
@@ -64,19 +66,23 @@ async def connect_psycopg(
     url: DatabaseURL, timeouts: Timeouts
 ) -> "psycopg.AsyncConnection[Any]":
     """Open a connection of psycopg for tasks; raises Unavailable and its kin."""
+    import psycopg
+
     try:
         return await psycopg.AsyncConnection.connect(
             url.reveal(), **_psycopg_options(url, timeouts)
         )
-    except NETWORK as exc:
+    except network() as exc:
         raise translate(exc) from exc
 
 
 def connect_sync(url: DatabaseURL, timeouts: Timeouts) -> "psycopg.Connection[Any]":
     """Open a connection of psycopg for threads; raises Unavailable and its kin."""
+    import psycopg
+
     try:
         return psycopg.connect(url.reveal(), **_psycopg_options(url, timeouts))
-    except NETWORK as exc:
+    except network() as exc:
         raise translate(exc) from exc
 
 

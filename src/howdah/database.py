@@ -14,7 +14,7 @@ import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from uuid import uuid4
 
 import asyncpg
@@ -27,8 +27,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from howdah import sqlite
 from howdah.connection import connect, connect_psycopg, connect_sync, set_limits
-from howdah.drivers import FOREIGN, translate
-from howdah.embedded import EmbeddedPostgres
+from howdah.drivers import foreign, translate
 from howdah.engine import (
     make_engine,
     make_file_engine,
@@ -42,6 +41,9 @@ from howdah.lane import Lane
 from howdah.models import constraint_fields
 from howdah.retry import CONTENTION, Backoff, may_connect_later, may_run_again
 from howdah.settings import DatabaseURL, Dialect, Pool, Retry, Settings, Timeouts
+
+if TYPE_CHECKING:
+    from howdah.embedded import EmbeddedPostgres
 
 __all__ = ("Database", "Health", "Isolation")
 
@@ -86,7 +88,7 @@ class Database:
         if self.dialect == "postgresql":
             # A server counts the connections of all our processes together.
             self.pool = self.pool.shared(self.settings.howdah_workers)
-        self._server = EmbeddedPostgres() if self._url is None else None
+        self._server = _embedded() if self._url is None else None
         self._engine: AsyncEngine | None = None
         self._lane: Lane | None = None
         self._sync_engine: Engine | None = None
@@ -233,7 +235,7 @@ class Database:
                     await session.connection(execution_options=options)
                 yield session
                 await session.commit()
-            except FOREIGN as exc:
+            except foreign() as exc:
                 raise self._explained(exc, session.sync_session) from exc
 
     async def run(
@@ -283,7 +285,7 @@ class Database:
             try:
                 yield session
                 session.commit()
-            except FOREIGN as exc:
+            except foreign() as exc:
                 raise self._explained(exc, session) from exc
             finally:
                 session.close()
@@ -455,6 +457,12 @@ class Database:
 
 
 _CLOSED = "the Database is not open; use `async with db:` or connect(app, db)"
+
+
+def _embedded() -> "EmbeddedPostgres":
+    from howdah.embedded import EmbeddedPostgres
+
+    return EmbeddedPostgres()
 
 
 def _address(

@@ -2,16 +2,18 @@
 
 asyncpg, psycopg, sqlite3 and SQLAlchemy's wrappers each name the same fault in their
 own way, and asyncpg lets a refused socket through as a bare OSError. Codes decide, not
-texts; but which columns are to blame SQLite says in its text alone.
+texts; but which columns are to blame SQLite says in its text alone. psycopg, which many
+apps never need, takes longer to import than all of this package, and is known as soon
+as somebody has imported it.
 """
 
 import re
 import sqlite3
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import asyncpg
-import psycopg
 import sqlalchemy.exc
 import sqlalchemy.orm.exc
 
@@ -29,19 +31,41 @@ from howdah.errors import (
     from_sqlstate,
 )
 
-__all__ = ("FOREIGN", "NETWORK", "is_disconnect", "sqlstate", "translate", "translated")
+__all__ = ("foreign", "is_disconnect", "network", "sqlstate", "translate", "translated")
 
-# What a driver may raise; anything else is a fault of our own and passes untouched.
-FOREIGN = (
+_Errors = tuple[type[Exception], ...]
+
+
+def foreign() -> _Errors:
+    """Return what a driver may raise.
+
+    Anything else is a fault of our own and passes untouched.
+    """
+    return (*_FOREIGN, *_of_psycopg("Error"))
+
+
+def network() -> _Errors:
+    """Return the same for where a socket is in our own hands.
+
+    asyncpg lets the errors of sockets through as they are.
+    """
+    return (*foreign(), OSError, TimeoutError)
+
+
+_FOREIGN: _Errors = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
-    psycopg.Error,
     sqlite3.Error,
     sqlalchemy.exc.SQLAlchemyError,
 )
-# The same where a socket is in our own hands: asyncpg lets these through as they are.
-NETWORK = (*FOREIGN, OSError, TimeoutError)
+
+
+def _of_psycopg(name: str) -> _Errors:
+    """Return a kind of psycopg's errors, none while nobody can raise one."""
+    known = getattr(sys.modules.get("psycopg"), name, None)
+    return () if known is None else (known,)
+
 
 # Codes of a connection that is of no use any more. 25006: the server behind it has
 # become a standby; a new connection may find the new primary.
@@ -59,7 +83,7 @@ def translated(statement: str | None = None) -> Iterator[None]:
     """Raise what drivers raise inside the block as Howdah's errors."""
     try:
         yield
-    except FOREIGN as exc:
+    except foreign() as exc:
         raise translate(exc, statement=statement) from exc
 
 
@@ -241,12 +265,12 @@ def _without_code(cause: BaseException, *, lost: bool) -> HowdahError:
         # On a connection that lives it is a misuse: two tasks on one session, or
         # more parameters than the protocol can count.
         return Unavailable() if lost else HowdahError()
-    if isinstance(cause, _GONE):
+    if isinstance(cause, (*_GONE, *_of_psycopg("OperationalError"))):
         return Unavailable()
     # A value that a driver or a column type could not even send.
-    if isinstance(cause, (psycopg.DataError, ValueError, OverflowError)):
+    if isinstance(cause, (*_of_psycopg("DataError"), ValueError, OverflowError)):
         return Invalid()
     return HowdahError()
 
 
-_GONE = (asyncpg.InternalClientError, psycopg.OperationalError, OSError)
+_GONE: _Errors = (asyncpg.InternalClientError, OSError)

@@ -14,7 +14,7 @@ from typing import Any
 
 import asyncpg
 
-from howdah.drivers import NETWORK, is_disconnect, translate
+from howdah.drivers import is_disconnect, network, translate
 from howdah.errors import PoolExhausted as PoolExhaustedError
 from howdah.errors import Unavailable
 from howdah.events import ConnectionLost, Events, PoolExhausted, StatementFinished
@@ -87,7 +87,7 @@ class Lane:
         started = time.perf_counter() if self._events else 0.0
         try:
             row = await self._attempt(statement, arguments)
-        except NETWORK as exc:
+        except network() as exc:
             if not (read and is_disconnect(exc)):
                 self._finished(statement, started, failed=True)
                 raise translate(exc, statement=statement) from exc
@@ -119,7 +119,7 @@ class Lane:
     ) -> asyncpg.Record | None:
         try:
             return await self._attempt(statement, arguments)
-        except NETWORK as exc:
+        except network() as exc:
             self._finished(statement, started, failed=True)
             raise translate(exc, statement=statement) from exc
 
@@ -248,7 +248,7 @@ class Lane:
     async def _take_leave(self, held: "_Held") -> None:
         try:
             # A server that is gone says no goodbye; then the socket is just closed.
-            with suppress(*NETWORK):
+            with suppress(*network()):
                 await held.connection.close(timeout=_CLOSING)
         finally:
             self._free_slot()

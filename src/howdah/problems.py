@@ -16,9 +16,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
+from starlette.types import ASGIApp
 
 from howdah.document import make_bounds_whole
-from howdah.drivers import FOREIGN, translate
+from howdah.drivers import foreign, translate
 from howdah.errors import FieldError, HowdahError, Invalid
 
 __all__ = ("MEDIA_TYPE", "install", "problem", "responses")
@@ -41,11 +42,20 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HowdahError, _on_howdah)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
-    for foreign in FOREIGN:
-        app.add_exception_handler(foreign, _on_driver)
     app.add_exception_handler(Exception, _on_fault)
+    app.build_middleware_stack = partial(_handled, app, app.build_middleware_stack)  # type: ignore[method-assign] # see there
     # As https://fastapi.tiangolo.com/how-to/extending-openapi/ has it.
     app.openapi = partial(_documented, app.openapi)  # type: ignore[method-assign] # as documented
+
+
+def _handled(app: FastAPI, build: Callable[[], ASGIApp]) -> ASGIApp:
+    """Return the app in its middleware, drivers' errors handled.
+
+    It is built when the app starts; a driver may be imported behind `install`.
+    """
+    for each in foreign():
+        app.exception_handlers.setdefault(each, _on_driver)
+    return build()
 
 
 def _documented(document: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -189,6 +199,9 @@ async def _on_http(request: Request, error: Exception) -> Response:
 
 
 async def _on_fault(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HowdahError) and isinstance(error, foreign()):
+        # Of a driver that was imported when the app was running.
+        return await _on_driver(request, error)
     number = uuid4().hex
     _log.error(
         "fault %s in %s %s",

@@ -5,7 +5,7 @@ make than the rest of a batch, so they are made when somebody looks at one. Know
 store, and no SQL.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, overload
 
@@ -14,7 +14,7 @@ from sqlalchemy import Column
 
 from howdah.schemas import has_default
 
-__all__ = ("ReadRows", "SentRows", "sent")
+__all__ = ("ReadRows", "SentChanges", "SentRows", "Values", "sent")
 
 
 def sent(values: BaseModel, fields: Mapping[str, Column[Any]]) -> dict[str, Any]:
@@ -31,23 +31,45 @@ def sent(values: BaseModel, fields: Mapping[str, Column[Any]]) -> dict[str, Any]
     }
 
 
+Values = Sequence[Mapping[str, Any]]
+
+
 class ReadRows(Sequence[BaseModel]):
     """New rows as a body gave them, read without an instance for each.
 
-    Instances are made when somebody looks at one.
+    Instances are made when somebody looks at one, and so are values.
     """
 
     def __init__(
         self,
         schema: type[BaseModel],
-        values: Sequence[Mapping[str, Any]],
-        text: bytes,
+        size: int,
+        read: Callable[[], Values],
+        *,
+        filled: Mapping[str, Any],
+        text: bytes | None = None,
+        full: bool = False,
     ) -> None:
         self.schema = schema
-        self.values = values
-        """What each row sends, and the defaults of the schema but None."""
+        self._size = size
+        self._read = read
+        self._filled = filled
         self.text = text
-        """The same as JSON."""
+        """The `values` as JSON, where it is known."""
+        self.full = full
+        """Whether each row sends each field."""
+
+    @cached_property
+    def given(self) -> Values:
+        """What each row sends."""
+        return self._read()
+
+    @cached_property
+    def values(self) -> Values:
+        """What each row sends, and the defaults of the schema but None."""
+        if self.full or not self._filled:
+            return self.given
+        return [{**self._filled, **row} for row in self.given]
 
     @cached_property
     def _models(self) -> Sequence[BaseModel]:
@@ -60,6 +82,27 @@ class ReadRows(Sequence[BaseModel]):
     def __getitem__(self, index: int | slice) -> Any:
         """Return instances of the schema."""
         return self._models[index]
+
+    def __len__(self) -> int:
+        return self._size
+
+
+class SentChanges(Sequence[Mapping[str, Any]]):
+    """What each of these rows sends to change one that is there, and its key."""
+
+    def __init__(self, rows: ReadRows) -> None:
+        self.schema = rows.schema
+        self.text = rows.text
+        self.full = rows.full
+        self.values = rows.given
+
+    @overload
+    def __getitem__(self, index: int) -> Mapping[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Mapping[str, Any]]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        """Return rows as stores take them."""
+        return self.values[index]
 
     def __len__(self) -> int:
         return len(self.values)
@@ -92,8 +135,13 @@ class SentRows(Sequence[Mapping[str, Any]]):
         return [model.__dict__ for model in self._models]
 
     def which_send(self, name: str) -> Sequence[bool]:
-        """Return which rows send a field of a column that has a default."""
+        """Return which rows send a field of a column that has a default.
+
+        One value stands for all rows where each sends every field.
+        """
         if isinstance(self._models, ReadRows):
+            if self._models.full:
+                return (True,)
             return [name in values for values in self._models.values]
         return [
             name in model.model_fields_set or model.__dict__[name] is not None

@@ -2,22 +2,23 @@
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
-from fastapi.routing import iter_route_contexts
 
 from howdah import problems
 from howdah.database import Database
 from howdah.errors import Misconfigured, Unavailable
-from howdah.memory import MemoryDatabase
-from howdah.route import EarlyRoutes
+from howdah.route import EarlyRoutes, dependencies_in
+
+if TYPE_CHECKING:
+    from howdah.memory import MemoryDatabase
 
 __all__ = ("connect", "databases")
 
 
-def connect(app: FastAPI, db: Database | MemoryDatabase) -> None:
+def connect(app: FastAPI, db: "Database | MemoryDatabase") -> None:
     """Let the app open and close the Database, answer with problems, tell its health.
 
     Adds `GET /health/live` (the process answers) and `GET /health/ready` (so does the
@@ -53,7 +54,7 @@ def databases(app: object) -> tuple[Database, ...]:
     return tuple(db for db in connected if isinstance(db, Database))
 
 
-def _lifespan(app: FastAPI, db: Database | MemoryDatabase) -> Any:
+def _lifespan(app: FastAPI, db: "Database | MemoryDatabase") -> Any:
     theirs = app.router.lifespan_context
 
     @asynccontextmanager
@@ -69,20 +70,17 @@ def _lifespan(app: FastAPI, db: Database | MemoryDatabase) -> Any:
     return lifespan
 
 
-def _refuse_late_commits(app: FastAPI, db: Database | MemoryDatabase) -> None:
+def _refuse_late_commits(app: FastAPI, db: "Database | MemoryDatabase") -> None:
     """Raise where a route would commit after its answer has left.
 
     FastAPI ends a dependency with `yield` behind the response unless it has function
     scope: the client would hold a 201 for a row that a failed commit never stored.
     """
-    for context in iter_route_contexts(app.routes):
-        dependant = getattr(context, "dependant", None)
-        if dependant is None:
-            continue
+    for path, dependant in dependencies_in(app.routes):
         for found in _dependants(dependant):
             if found.call == db.session and found.scope != "function":
                 raise Misconfigured(
-                    f"{context.path} uses Depends(db.session), which commits only "
+                    f"{path} uses Depends(db.session), which commits only "
                     'after the response; write Depends(db.session, scope="function")'
                 )
 

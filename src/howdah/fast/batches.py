@@ -83,9 +83,10 @@ class Changes:
     @classmethod
     def of(cls, layout: Layout, changing: Sequence[Collection[str]]) -> "Changes":
         """Return what rows change, in the order of the model's fields."""
-        changed = set().union(*changing)
+        kinds = set(map(frozenset, changing))
+        changed = frozenset().union(*kinds)
         names = tuple(name for name in layout.fields if name in changed)
-        seldom = frozenset(n for n in names if not all(n in row for row in changing))
+        seldom = frozenset(n for n in names if not all(n in kind for kind in kinds))
         arrays = {change_name(n): [n in row for row in changing] for n in seldom}
         return cls(names=names, seldom=seldom, arrays=arrays)
 

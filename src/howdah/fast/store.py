@@ -4,16 +4,19 @@ PostgreSQL writes the JSON. How a plan is kept and run is the table's business.
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
+from pydantic import BaseModel
 from sqlalchemy import ClauseElement
 
 from howdah import statements
 from howdah.bulk import (
     given_twice,
+    keys_of,
     known_by,
     refuse_twice,
     refuse_unheld,
@@ -33,12 +36,12 @@ from howdah.fast.culprits import is_twice
 from howdah.fast.once import new_answer, once_values, refuse_kept, why_refused
 from howdah.fast.pages import page_of
 from howdah.fast.table import FastTable
-from howdah.fast.texts import Columns, text_batch
+from howdah.fast.texts import Columns, text_batch, text_changes
 from howdah.limits import largest
 from howdah.paging import OffsetPage, Page, Slice
 from howdah.query import SHOW_ALL, Query, Show, Sort
 from howdah.rendering import read_position
-from howdah.sent import SentRows
+from howdah.sent import SentChanges, SentRows
 from howdah.statements import (
     IDS,
     MATCH,
@@ -136,7 +139,7 @@ class FastStore(FastTable):
         if not rows:
             return b"[]"
         batch = self._batch(rows)
-        try:
+        with self._blaming(batch, lambda: self._arrays(rows)):
             if once is not None:
                 return (await self._once(batch, once, many=True)).body
             plan = self._plan(
@@ -146,15 +149,11 @@ class FastStore(FastTable):
                 ),
             )
             row = await self._write_many(plan, batch.arrays, self._new(batch))
-        except HowdahError as error:
-            if batch.texts and not error.errors:
-                self._blame(error, self._arrays(rows).arrays)
-            raise
         return bytes(row[0].encode())
 
     def _batch(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """Return new rows in the way that costs least."""
-        if isinstance(rows, SentRows) and (columns := self._columns(rows)):
+        if isinstance(rows, SentRows) and (columns := self._columns(rows.schema)):
             batch = text_batch(rows, columns, self._layout.fields, self._defaults)
             if batch is not None:
                 return batch
@@ -163,9 +162,8 @@ class FastStore(FastTable):
     def _arrays(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         return Batch.new(self._layout, [self._filled(row) for row in rows])
 
-    def _columns(self, rows: SentRows) -> Columns | None:
+    def _columns(self, schema: type[BaseModel] | None) -> Columns | None:
         """Return how rows go as a text, where they are instances of one schema."""
-        schema = rows.schema
         if schema is None:
             return None
         if schema not in self._texts:
@@ -188,24 +186,48 @@ class FastStore(FastTable):
         """Change in each row the fields it gives beside its key; all rows or none."""
         if not rows:
             return b"[]"
-        keys, changes = split_keys(self._keys, rows)
+        keys = keys_of(self._keys, rows)
         self._check_all(keys)
-        batch = Batch.of(self._layout, [self._changed(row) for row in changes])
+        batch = self._changes(rows)
         plan = self._plan(
             ("update_many", *batch.shape),
             lambda: statements.update_many(
-                self._layout, batch.names, partly=batch.partly, idle=batch.idle
+                self._layout, batch.names, idle=batch.idle, **batch.written
             ),
         )
         arrays = {**batch.arrays, **key_arrays(self._layout, keys)}
         given = partial(
-            given_rows, self._layout, batch.names, partly=batch.partly, keyed=True
+            given_rows, self._layout, batch.names, keyed=True, **batch.written
         )
-        body, missing = await self._write_many(
-            plan, arrays, lambda: Becoming.changed(given())
-        )
+        with self._blaming(batch, lambda: self._changed_arrays(rows)):
+            body, missing = await self._write_many(
+                plan, arrays, lambda: Becoming.changed(given())
+            )
         self._check_found(keys, missing)
         return bytes(body.encode())
+
+    def _changes(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """Return changes in the way that costs least."""
+        if isinstance(rows, SentChanges) and (columns := self._columns(rows.schema)):
+            fields, touches = self._layout.fields, self._touches
+            batch = text_changes(rows, self._keys, columns, fields, touches)
+            if batch is not None:
+                return batch
+        return self._changed_arrays(rows)
+
+    def _changed_arrays(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        _, changes = split_keys(self._keys, rows)
+        return Batch.of(self._layout, [self._changed(row) for row in changes])
+
+    @contextmanager
+    def _blaming(self, batch: Batch, arrays: Callable[[], Batch]) -> Iterator[None]:
+        """Name the fields that are to blame in a text, which only arrays tell."""
+        try:
+            yield
+        except HowdahError as error:
+            if batch.texts and not error.errors:
+                self._blame(error, arrays().arrays)
+            raise
 
     async def delete(self, key: Any, *, hard: bool, match: Match = None) -> None:
         """Mark the row as deleted, or remove it; raises as `update` does."""
@@ -267,23 +289,24 @@ class FastStore(FastTable):
         if not rows:
             return b"[]"
         refuse_twice(on, known_by(on, self._layout.stamped, rows))
-        batch = Batch.of(self._layout, [self._filled(row) for row in rows])
+        batch = self._batch(rows)
         changes = Changes.of(self._layout, changing)
         plan = self._plan(
             ("upsert_many", *on, *batch.shape, *changes.shape),
             lambda: statements.upsert_many(
                 self._layout,
                 batch.names,
-                partly=batch.partly,
                 on=on,
                 changing=changes.names,
                 seldom=changes.seldom,
+                **batch.written,
             ),
         )
         given = {**batch.arrays, **changes.arrays, **self._touched({})}
         becoming = self._put(batch, on, changes)
         try:
-            row = await self._write_many(plan, given, becoming)
+            with self._blaming(batch, lambda: self._arrays(rows)):
+                row = await self._write_many(plan, given, becoming)
         except HowdahError as error:
             if is_twice(error):
                 raise await self._twice(batch, on, given) from error.__cause__
@@ -432,7 +455,7 @@ class FastStore(FastTable):
         """Return what tells what rows that are put become."""
         flags = [change_name(name) for name in changes.names if name in changes.seldom]
         return lambda: Becoming.put(
-            given_rows(self._layout, batch.names, partly=batch.partly, flags=flags),
+            given_rows(self._layout, batch.names, flags=flags, **batch.written),
             on,
             changes.names,
             changes.seldom,

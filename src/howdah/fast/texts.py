@@ -36,10 +36,10 @@ from howdah.fast.batches import Batch
 from howdah.fast.plans import Default
 from howdah.limits import is_short
 from howdah.schemas import has_default, inside, parts
-from howdah.sent import SentRows
+from howdah.sent import SentChanges, SentRows
 from howdah.statements import ROWS, sent_name, value_name
 
-__all__ = ("Columns", "text_batch")
+__all__ = ("Columns", "text_batch", "text_changes")
 
 Fields = Mapping[str, Column[Any]]
 
@@ -101,6 +101,42 @@ def text_batch(
         texts=tuple(texts),
         same=tuple(same),
     )
+
+
+def text_changes(
+    rows: SentChanges,
+    keys: Sequence[str],
+    columns: Columns,
+    fields: Fields,
+    touches: Mapping[str, Default],
+) -> Batch | None:
+    """Return what changes send, None where no text can hold it.
+
+    Python fills in nothing here: what it fills depends on whether a row changes.
+    """
+    free = rows.schema.model_fields.keys() - {*keys}
+    sent = free if rows.full else free & set[str]().union(*rows.values)
+    names = [name for name in fields if name in sent]
+    texts = [name for name in names if name in columns.texts]
+    if touches or not texts or columns.arrays:
+        return None
+    text = rows.text or to_json(rows.values, inf_nan_mode="strings")
+    partly = [] if rows.full else _partly(rows, names)
+    given = {sent_name(n): [n in row for row in rows.values] for n in partly}
+    idle = not (rows.full or all(len(row) > len(keys) for row in rows.values))
+    if idle:
+        given[sent_name("")] = [len(row) > len(keys) for row in rows.values]
+    return Batch(
+        names=tuple(names),
+        partly=frozenset(partly),
+        idle=idle,
+        arrays={ROWS: text.decode(), **given},
+        texts=tuple(texts),
+    )
+
+
+def _partly(rows: SentChanges, names: Sequence[str]) -> list[str]:
+    return [name for name in names if not all(name in row for row in rows.values)]
 
 
 def _said(

@@ -3,6 +3,7 @@
     ahead.py      what makes the next batch while one is copied
     reader.py     a file -> batches with their line numbers; knows no model
     lines.py      a text -> its lines, counted
+    columns.py    a text of CSV -> columns at one stroke, where its lines are rows
     separated.py  lines of CSV -> sheets of columns, or records
     ndjson.py     lines of JSON -> records
     records.py    records, those that cannot be read, and why
@@ -10,6 +11,7 @@
     relations.py  names of related rows -> their keys
     rules.py      a schema -> what it demands of each field, where that says it all
     straight.py   sheets -> text for COPY, where every value of a column is plain
+    verbatim.py   lines of the file -> text for COPY, where every value may stay
     spelling.py   values -> texts that PostgreSQL reads as the same values
     validate.py   records -> rows for COPY; says what is wrong with the others
     flow.py       pieces of text -> one COPY

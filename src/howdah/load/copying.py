@@ -13,6 +13,7 @@ import asyncpg
 from howdah.load.plan import Plan
 from howdah.load.records import Fault
 from howdah.load.refusals import REFUSALS, fault_of, place_of
+from howdah.load.verbatim import Form
 
 __all__ = ("Copier",)
 
@@ -53,17 +54,20 @@ class Copier:
                 size = place if place and place < len(block) else len(block) // 2
         return faults
 
-    async def pour(self, rows: AsyncIterable[bytes]) -> bool:
+    async def pour(self, rows: AsyncIterable[bytes], form: Form) -> bool:
         """Store rows of text, all of them or none where the table refuses one."""
-        return await self._tried(self._copy_text(rows)) is None
+        return await self._tried(self._copy_text(rows, form)) is None
 
-    async def _copy_text(self, rows: AsyncIterable[bytes]) -> None:
+    async def _copy_text(self, rows: AsyncIterable[bytes], form: Form) -> None:
         await self._connection.copy_to_table(
             self._plan.table.name,
             schema_name=self._plan.table.schema,
-            columns=self._columns,
+            columns=form.columns,
             source=rows,
-            format="text",
+            format=form.format,
+            delimiter=form.delimiter,
+            null=form.null,
+            force_null=form.force_null,
             timeout=_PATIENCE,
         )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from howdah.load.ahead import Ahead
 from howdah.load.records import Batch
 from howdah.load.separated import Sheet
+from howdah.load.verbatim import Form, Rows
 
 __all__ = ("Flow", "Item", "Piece")
 
@@ -23,7 +24,7 @@ class Piece:
     """A sheet, and its rows as COPY takes them."""
 
     sheet: Sheet
-    rows: bytes
+    rows: Rows
 
     @property
     def count(self) -> int:
@@ -48,19 +49,27 @@ class Flow:
         self._items = items
         self._told = told
 
+    @property
+    def form(self) -> Form:
+        """How all of them are written."""
+        return self._first.rows.form
+
     async def __aiter__(self) -> AsyncIterator[bytes]:
         size = 0
         async for piece in self._all():
             self.pieces.append(piece)
-            yield piece.rows
+            yield piece.rows.text
             self._told(piece)
-            size += len(piece.rows)
+            size += len(piece.rows.text)
             if size >= _REMEMBERED:
                 return
 
     async def _all(self) -> AsyncIterator[Piece]:
         yield self._first
-        while isinstance(await self._items.soon(), Piece):
+        while self._goes_on(await self._items.soon()):
             piece = await self._items.next()
             assert isinstance(piece, Piece)  # noqa: S101 - it was seen before
             yield piece
+
+    def _goes_on(self, item: Item | None) -> bool:
+        return isinstance(item, Piece) and item.rows.form is self.form

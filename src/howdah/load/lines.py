@@ -14,6 +14,8 @@ __all__ = ("Lines",)
 
 # A longer line is no line of a table; without a limit one such file fills the memory.
 LINE_LIMIT = 16 * 1024 * 1024
+# So much text is shown at once: more of it would fall out of the processor's cache.
+_ENOUGH = 96 * 1024
 
 
 class Lines:
@@ -25,6 +27,7 @@ class Lines:
     def __init__(self, text: Callable[[], str], *, taken: int = 0) -> None:
         self._text = text
         self._rest = ""
+        self._ended = False
         self._size = 0
         self._read: list[str] = []
         self._at = 0
@@ -40,6 +43,25 @@ class Lines:
             self.count += 1
             self.seen.append(line)
             yield line
+
+    def whole(self, most: int) -> str:
+        """Show the text of so many lines, or of fewer where it is long; take none."""
+        if self._read:
+            self._rest = "".join(self._read[self._at :]) + self._rest
+            self._read, self._at = [], 0
+        while (found := self._rest.count("\n")) < most and len(self._rest) < _ENOUGH:
+            if not (more := self._more_text()):
+                return self._rest
+            self._rest += more
+        if found > most:
+            behind = self._rest.split("\n", most)[-1]
+            return self._rest[: -len(behind)] if behind else self._rest
+        return self._rest[: self._rest.rfind("\n") + 1]
+
+    def skip(self, text: str) -> None:
+        """Take the lines of a text that `whole` has shown."""
+        self._rest = self._rest[len(text) :]
+        self.count += text.count("\n") + (not text.endswith("\n"))
 
     def ahead(self) -> Iterator[str]:
         """Show what comes, as far as the text of one batch goes, and take nothing."""
@@ -72,13 +94,13 @@ class Lines:
     def _block(self) -> list[str]:
         """Read until a line is whole; keep what lies behind the last whole line."""
         text, self._rest = self._rest, ""
-        while more := self._more_text():
+        end = _end_of_lines(text)
+        while not end and (more := self._more_text()):
+            self._check([text])
             text += more
             end = _end_of_lines(text)
-            if end:
-                text, self._rest = text[:end], text[end:]
-                break
-            self._check([text])
+        if end:
+            text, self._rest = text[:end], text[end:]
         self._size = len(text)
         lines = list(io.StringIO(text, newline=""))
         if len(text) >= LINE_LIMIT:
@@ -86,18 +108,22 @@ class Lines:
         return lines
 
     def _more_text(self) -> str:
+        if self._ended:
+            return ""
         try:
-            return self._text()
+            text = self._text()
         except UnicodeError as exc:
             raise Invalid(
                 f"line {self._known + 1} or one soon after it is not {exc}: "
                 "give the file's --encoding"
             ) from exc
+        self._ended = not text
+        return text
 
     @property
     def _known(self) -> int:
         """How many lines were read so far."""
-        return self.count + len(self._read) - self._at
+        return self.count + len(self._read) - self._at + self._rest.count("\n")
 
     def _check(self, lines: list[str]) -> None:
         for number, line in enumerate(lines, self._known + 1):

@@ -159,8 +159,8 @@ class _Loading:
         if self._reader.sparse:
             return None
         types = await types_of(self._connection, self._plan.table)
-        null = self._reader.null
-        return straight_of(self._plan, self._reader.names, null=null, types=types)
+        source = self._reader.source
+        return straight_of(self._plan, self._reader.names, source=source, types=types)
 
     def _items(self) -> Iterator[Item]:
         """Make what is loaded of what is read; a thread does this, ahead of time."""
@@ -185,12 +185,12 @@ class _Loading:
                 self._tell(item)
 
     async def _pour(self, flow: Flow) -> None:
-        if not await self._copier.pour(flow):
+        if not await self._copier.pour(flow, flow.form):
             for piece in flow.pieces:
                 await self._load_piece(piece)
 
     async def _load_piece(self, piece: Piece) -> None:
-        if not await self._copier.pour(_alone(piece)):
+        if not await self._copier.pour(_alone(piece), piece.rows.form):
             batch = self._prepared(piece.sheet.batch())
             self._refuse(await self._load(batch))
 
@@ -243,7 +243,7 @@ class _Loading:
 
 
 async def _alone(piece: Piece) -> AsyncIterator[bytes]:
-    yield piece.rows
+    yield piece.rows.text
 
 
 def _no_limits(server: int) -> str:

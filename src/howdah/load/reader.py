@@ -34,7 +34,7 @@ class Reader:
     position: Callable[[], int]
     total: int | None
     sparse: bool
-    null: str
+    source: Source
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def open_reader(source: Source) -> Iterator[Reader]:
             position=lambda: text.position,
             total=total,
             sparse=source.format == "ndjson",
-            null=source.null,
+            source=source,
         )
 
 

@@ -5,13 +5,14 @@ rows become records only where each has to be looked at.
 """
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from typing import Any
 
 from howdah.errors import Invalid, Misconfigured
+from howdah.load.columns import Columns, columns_of
 from howdah.load.lines import Lines
 from howdah.load.records import (
     Bad,
@@ -28,6 +29,7 @@ __all__ = ("Separated", "Sheet")
 
 _FIRST = 500
 _FEW = 250
+_NONE = Columns([], None)
 
 
 class Separated:
@@ -67,13 +69,25 @@ class Separated:
 
     def _sheet(self, size: int) -> "Batch | Sheet | None":
         """Take the next rows; None where there are no more."""
+        first, text = self._lines.count + 1, self._lines.whole(size)
+        columns = self._form.columns(text) if text else None
+        if columns is None:
+            return self._looked_at(size)
+        self._lines.skip(text)
+        sheet = Sheet(first, text, columns, self._form)
+        return sheet if storable(text) else sheet.batch()
+
+    def _looked_at(self, size: int) -> "Batch | Sheet | None":
+        """Take the next rows, where a look at their lines does not show them."""
         parsed = self._form.parsed(self._lines.ahead())
         fields, even = self._fields(islice(parsed, size))
         first = self._lines.count + 1
         text = self._lines.take(parsed.line_num)
         if not text:
             return None
-        sheet = Sheet(first, text, fields, self._form)
+        width = len(self.names)
+        columns = Columns([fields[at::width] for at in range(width)], None)
+        sheet = Sheet(first, text, columns, self._form)
         return sheet if even and storable(text) else sheet.batch()
 
     def _fields(self, rows: Iterator[list[str]]) -> tuple[list[str], bool]:
@@ -99,20 +113,20 @@ def _growing(most: int) -> Iterator[int]:
 class Sheet:
     """Some rows that can be read, with as many fields each as the head has names."""
 
-    def __init__(
-        self, first: int, text: str, fields: Sequence[str], form: "_Form"
-    ) -> None:
-        self.count = len(fields) // len(form.names)
+    def __init__(self, first: int, text: str, columns: Columns, form: "_Form") -> None:
+        self.count = len(columns.fields[0])
         self._first = first
         self._text = text
-        self._fields = fields
+        self._columns: Columns | None = columns
         self._form = form
 
-    def columns(self) -> dict[str, Sequence[str]]:
-        """Return the columns by their names, once: the fields are forgotten."""
-        fields, names = self._fields, self._form.names
-        self._fields = ()
-        return {name: fields[at :: len(names)] for at, name in enumerate(names)}
+    def columns(self) -> tuple[dict[str, list[str]], str | None]:
+        """Return the columns by their names, and the lines, if each is a row.
+
+        That is once: they are forgotten here.
+        """
+        columns, self._columns = self._columns or _NONE, None
+        return dict(zip(self._form.names, columns.fields, strict=True)), columns.lines
 
     def batch(self) -> Batch:
         """Read the same rows as records."""
@@ -128,6 +142,10 @@ class _Form:
     names: tuple[str, ...]
     delimiter: str
     null: str
+
+    def columns(self, text: str) -> Columns | None:
+        """Return the columns of a text where its lines show them."""
+        return columns_of(text, width=len(self.names), delimiter=self.delimiter)
 
     def parsed(self, lines: Iterator[str]) -> Any:
         """Return a reader of rows from lines."""

@@ -13,12 +13,21 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import Table
 
-__all__ = ("Spell", "Stand", "rows_of", "speller_of", "stander_of", "types_of")
+__all__ = (
+    "NULL",
+    "Spell",
+    "Stand",
+    "is_text",
+    "rows_of",
+    "speller_of",
+    "stander_of",
+    "types_of",
+)
 
 Spell = Callable[[Sequence[Any]], Sequence[str] | None]
 Stand = Callable[[Sequence[str]], bool]
 
-_NULL = "\\N"
+NULL = "\\N"
 
 
 async def types_of(connection: asyncpg.Connection, table: Table) -> dict[str, str]:
@@ -42,6 +51,11 @@ def speller_of(kind: str | None) -> Spell | None:
         return None if texts is None else list(_with_nulls(values, iter(texts)))
 
     return spell
+
+
+def is_text(kind: str | None) -> bool:
+    """Say whether a column of the type takes any text, as far as text goes."""
+    return _SPELLS.get(kind or "") is _TEXT
 
 
 def stander_of(kind: str | None, rule: str | None) -> Stand | None:
@@ -80,7 +94,7 @@ def _spelled(
 
 def _with_nulls(values: Sequence[Any], texts: Iterator[str]) -> Iterator[str]:
     for value in values:
-        yield _NULL if value is None else next(texts)
+        yield NULL if value is None else next(texts)
 
 
 def _escaped(values: Sequence[str]) -> Sequence[str]:

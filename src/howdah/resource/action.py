@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Response
@@ -31,14 +31,15 @@ class Action:
         name: str,
         resource: Rows[Any],
         endpoint: Answer,
-        *parameters: inspect.Parameter,
+        takes: Callable[[], Sequence[inspect.Parameter]],
         **route: Any,
     ) -> None:
         self.name = name
         self.kind: str = route.pop("kind", name)
         """What it is called in `access`, where a name is made of a relation's."""
         self.resource = resource
-        self.parameters = parameters
+        self.takes = takes
+        """Its parameters, of types that are not made before somebody asks."""
         self.endpoint = endpoint
         self.quick: Callable[[bytes], Any] | None = route.pop("quick", None)
         """Reads a body of the usual kind, see `route.Endpoint`."""
@@ -68,14 +69,15 @@ class Action:
 
     def _signed(self) -> Endpoint:
         """Return the endpoint with the signature that FastAPI reads."""
-        run, resource, parameters = self.endpoint, self.resource, self.parameters
+        run, resource = self.endpoint, self.resource
+        solved: tuple[inspect.Parameter, ...] = ()
         if self._is_personal:
             writes = "write" in groups(self.kind)
-            solved = Depends(resource.solving(writes=writes))
-            parameters = (*parameters, parameter(_CALLER, Annotated[Any, solved]))
+            limited = Depends(resource.solving(writes=writes))
+            solved = (parameter(_CALLER, Annotated[Any, limited]),)
             run = _called(resource, run)
         name = f"{self.name}_{self.resource.plural}"
-        return Endpoint(run, parameters, name=name, quick=self.quick)
+        return Endpoint(run, self.takes, name=name, solved=solved, quick=self.quick)
 
     def _summary(self) -> str:
         several = self.name in _SEVERAL

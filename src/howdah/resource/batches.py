@@ -1,5 +1,6 @@
 """The routes that change and delete many rows by their keys: all or none."""
 
+import inspect
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from pydantic import Field as Constrained
 from howdah.errors import FieldError, Invalid
 from howdah.models import python_type
 from howdah.resource.action import Action, parameter, rows_model
+from howdah.resource.bodies import Read, late, quick_changes
 from howdah.resource.rows import Rows
 from howdah.resource.wire import (
     LONGEST_IN_ADDRESS,
@@ -18,6 +20,7 @@ from howdah.resource.wire import (
     WholeNumber,
     json_answer,
 )
+from howdah.route import Later
 from howdah.schemas import strict
 
 __all__ = ("delete_many_action", "update_many_action")
@@ -30,18 +33,39 @@ def update_many_action(resource: Rows[Any]) -> Action:
         """Change in each row the fields that it sends; all rows or none."""
         return json_answer(await resource.update_many(rows))
 
-    change = strict(resource.update_schema, never_null=resource.never_null)
-    schema: Any = _with_key(resource, change)
-    rows = Annotated[list[schema], Constrained(max_length=resource.batch)]
+    def takes() -> list[inspect.Parameter]:
+        change = strict(resource.update_schema, never_null=resource.never_null)
+        schema: Any = _with_key(resource, change)
+        rows = Annotated[list[schema], Constrained(max_length=resource.batch)]
+        return [parameter("rows", rows)]
+
     return Action(
         "update_many",
         resource,
         update_many,
-        parameter("rows", rows),
+        takes,
         path="/batch",
         methods=["PATCH"],
-        response_model=rows_model(resource),
+        response_model=Later(lambda: rows_model(resource)),
+        quick=late(lambda: _quick(resource)),
         statuses=(404, 409, 413, 415),
+    )
+
+
+def _quick(resource: Rows[Any]) -> Read | None:
+    """Return what reads changes at once; rows are looked at for their keys."""
+    if type(resource).update_many is not Rows.update_many:
+        return None
+    kinds: dict[str, Any] = {
+        n: (python_type(it.type), ...) for n, it in resource.keys.items()
+    }
+    base = resource.update_schema
+    schema: Any = create_model(f"{base.__name__}InBatch", __base__=base, **kinds)
+    return quick_changes(
+        schema,
+        resource.fields,
+        most=resource.batch,
+        never_null=resource.never_null,
     )
 
 
@@ -63,23 +87,30 @@ def delete_many_action(resource: Rows[Any]) -> Action:
         await resource.delete_many(chosen, hard=hard_delete)
         return Response(status_code=204)
 
-    key: Any = _key_type(resource)
-    # Objects that are not alike may name the same row yet.
-    unique = {"uniqueItems": True} if len(resource.keys) == 1 else None
-    bounds = Body(min_length=1, max_length=resource.batch, json_schema_extra=unique)
-    hard = QueryParameter(description="Remove the rows instead of marking them")
     return Action(
         "delete_many",
         resource,
         delete_many,
-        parameter("keys", Annotated[list[key], bounds], default=None),
-        *_key_parameter(resource),
-        parameter("hard_delete", Annotated[bool, hard], default=False),
+        lambda: _deleted(resource),
         path="/batch",
         methods=["DELETE"],
         status_code=204,
         statuses=(404, 409, 413, 415),
     )
+
+
+def _deleted(resource: Rows[Any]) -> list[inspect.Parameter]:
+    """Return the parameters that say which rows, and how they are deleted."""
+    key: Any = _key_type(resource)
+    # Objects that are not alike may name the same row yet.
+    unique = {"uniqueItems": True} if len(resource.keys) == 1 else None
+    bounds = Body(min_length=1, max_length=resource.batch, json_schema_extra=unique)
+    hard = QueryParameter(description="Remove the rows instead of marking them")
+    return [
+        parameter("keys", Annotated[list[key], bounds], default=None),
+        *_key_parameter(resource),
+        parameter("hard_delete", Annotated[bool, hard], default=False),
+    ]
 
 
 def _with_key(resource: Rows[Any], schema: type[BaseModel]) -> type[BaseModel]:

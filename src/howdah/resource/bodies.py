@@ -6,73 +6,198 @@ has none of these, it is read here to the same values; every other body is left 
 reader that says what is wrong with it.
 """
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
-from typing import Annotated, Any, Required
+from functools import cache, cached_property, partial
+from types import NoneType
+from typing import Annotated, Any, Required, get_args
 from uuid import UUID
 
 from annotated_types import BaseMetadata
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Strict,
     TypeAdapter,
     ValidationError,
 )
-from pydantic_core import to_json
-from sqlalchemy import Column, Float, Numeric
+from pydantic_core import PydanticUndefined
+from sqlalchemy import Column
 from typing_extensions import TypedDict
 
-from howdah.schemas import inside, parts
-from howdah.sent import ReadRows
+from howdah.resource.verbatim import Verbatim, has_long_number, rounds
+from howdah.schemas import absent, has_default, inside, parts
+from howdah.sent import ReadRows, Values
 
-__all__ = ("quick_rows",)
+__all__ = ("Read", "late", "quick_changes", "quick_rows")
+
+
+Read = Callable[[bytes], ReadRows | None]
 
 
 def quick_rows(
-    schema: type[BaseModel], fields: Mapping[str, Column[Any]], *, most: int
-) -> Callable[[bytes], ReadRows | None] | None:
-    """Return what reads a body where it can, None for a schema that asks for more."""
-    infos = schema.model_fields
-    if not (
-        _is_plain(schema) and all(_is_known(n, it, fields) for n, it in infos.items())
-    ):
+    schema: type[BaseModel],
+    fields: Mapping[str, Column[Any]],
+    *,
+    most: int,
+    asked: bool = False,
+) -> Read | None:
+    """Return what reads a body where it can, None for a schema that asks for more.
+
+    With `asked` somebody will look at each row.
+    """
+    if not _is_read(schema, fields):
         return None
-    adapter: TypeAdapter[Any] = TypeAdapter(_values_of(schema))
-    exact = any(Decimal in parts(info.annotation) for info in infos.values())
-    filled = {
-        name: info.default
-        for name, info in infos.items()
-        if not info.is_required() and info.default is not None
-    }
+    return _Reader(schema, fields, most=most, asked=asked, filled=_filled(schema)).read
+
+
+def quick_changes(
+    schema: type[BaseModel],
+    fields: Mapping[str, Column[Any]],
+    *,
+    most: int,
+    never_null: Collection[str],
+) -> Read | None:
+    """Return what reads changes with their keys, which stay without defaults.
+
+    Fields that are `never_null` take no null, whatever the schema says.
+    """
+    if not _is_read(schema, fields):
+        return None
+    read = _Reader(schema, fields, most=most, asked=True, filled={}).read
+    infos = schema.model_fields
+    if not any(_takes_null(infos[name].annotation) for name in never_null):
+        return read
+    return lambda body: None if b"null" in body else read(body)
+
+
+def late(build: Callable[[], Read | None]) -> Read:
+    """Return what is built when there is something to read."""
+    built = cache(build)
 
     def read(body: bytes) -> ReadRows | None:
-        if _HIDES.search(body) or (exact and _LONG.search(body)):
-            return None
-        try:
-            rows = adapter.validate_json(body)
-        except ValidationError:
-            return None
-        text = to_json(rows)
-        # A key that is given twice is read once, and a colon is lost with it.
-        if len(rows) > most or body.count(b":") != text.count(b":"):
-            return None
-        if filled:
-            rows = [{**filled, **row} for row in rows]
-            text = to_json(rows)
-        return ReadRows(schema, rows, text)
+        reader = built()
+        return None if reader is None else reader(body)
 
     return read
 
 
+def _takes_null(annotation: Any) -> bool:
+    return annotation is NoneType or any(map(_takes_null, get_args(annotation)))
+
+
+def _filled(schema: type[BaseModel]) -> Mapping[str, Any]:
+    """Return what becomes of members that are not sent, and do not become NULL."""
+    return {
+        name: info.default
+        for name, info in schema.model_fields.items()
+        if info.default not in (None, PydanticUndefined)
+    }
+
+
+class _Reader:
+    """Reads the rows of one schema."""
+
+    def __init__(
+        self,
+        schema: type[BaseModel],
+        fields: Mapping[str, Column[Any]],
+        *,
+        most: int,
+        asked: bool,
+        filled: Mapping[str, Any],
+    ) -> None:
+        infos = schema.model_fields
+        self._schema, self._most, self._width = schema, most, len(infos)
+        self._is_exact = any(
+            Decimal in parts(info.annotation) for info in infos.values()
+        )
+        self._verbatim = Verbatim.of(schema, fields)
+        self._filled = filled
+        # Somebody will ask which rows send a field that its column may fill as well.
+        known = (fields[name] for name in infos if name in fields)
+        self._keeps = asked or self._verbatim is None or any(map(has_default, known))
+
+    @cached_property
+    def _row(self) -> Any:
+        return _values_of(self._schema)
+
+    @cached_property
+    def _rows(self) -> TypeAdapter[Any]:
+        return TypeAdapter(list[self._row])  # type: ignore[name-defined] # a value
+
+    @cached_property
+    def _sizes(self) -> TypeAdapter[Any]:
+        return TypeAdapter(list[Annotated[self._row, AfterValidator(len)]])  # type: ignore[name-defined] # a value
+
+    def read(self, body: bytes) -> ReadRows | None:
+        """Return the rows, None where only the strict reader can say what they are."""
+        if _has_nul(body) or (self._is_exact and has_long_number(body)):
+            return None
+        try:
+            size, sent, values = self._kept(body) if self._keeps else self._seen(body)
+        except ValidationError:
+            return None
+        if size > self._most or not _has_members(body, sent):
+            return None
+        full = sent == size * self._width
+        return ReadRows(
+            self._schema,
+            size,
+            values,
+            filled=self._filled,
+            text=body if self._is_text(body, full=full) else None,
+            full=full,
+        )
+
+    def _kept(self, body: bytes) -> "_Read":
+        rows = self._rows.validate_json(body)
+        return len(rows), sum(map(len, rows)), lambda: rows
+
+    def _seen(self, body: bytes) -> "_Read":
+        # A dictionary that is forgotten at once costs less than a thousand that are
+        # kept, and most often nobody asks for them again.
+        sizes = self._sizes.validate_json(body)
+        return len(sizes), sum(sizes), partial(self._rows.validate_json, body)
+
+    def _is_text(self, body: bytes, *, full: bool) -> bool:
+        """Say whether PostgreSQL reads the same rows from the body itself."""
+        return (
+            self._verbatim is not None
+            and (full or not self._filled)
+            and self._verbatim.takes(body)
+        )
+
+
+_Read = tuple[int, int, Callable[[], Values]]
+
+
+def _has_nul(body: bytes) -> bool:
+    return b"\\" in body and b"\\u0000" in body
+
+
+def _has_members(body: bytes, count: int) -> bool:
+    """Say whether the objects of a body have so many members together, and no more.
+
+    There are more where a key is unknown, or given twice. Each has a colon, and texts
+    may have others: those behind quotes are counted as members.
+    """
+    return count == body.count(b":") or (
+        count == body.translate(None, b" \t\r\n").count(b'":')
+    )
+
+
 def _values_of(schema: type[BaseModel]) -> Any:
-    """Return the type of the values that a schema takes, with nothing around them."""
+    """Return the type of the values of a row, which are what its members say.
+
+    Unknown members are left out: they are counted, which takes less than to name them.
+    """
     kinds = {name: _kind(info) for name, info in schema.model_fields.items()}
-    config = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")
+    config = ConfigDict(strict=True, allow_inf_nan=False, extra="ignore")
     values: Any = TypedDict(schema.__name__, kinds, total=False)  # type: ignore[misc] # made here
     values.__pydantic_config__ = {**schema.model_config, **config}  # type: ignore[attr-defined] # Pydantic asks for it
-    return list[values]
+    return values
 
 
 def _kind(info: Any) -> Any:
@@ -82,10 +207,10 @@ def _kind(info: Any) -> Any:
     return Required[kind] if info.is_required() else kind
 
 
-# A NUL, and a colon that is counted as none.
-_HIDES = re.compile(rb"\\u00(?:00|3[Aa])")
-# What a float may not hold to the last digit, or not at all.
-_LONG = re.compile(rb"[0-9][0-9.]{15}|[0-9][eE][+-]?[0-9]{2}")
+def _is_read(schema: type[BaseModel], fields: Mapping[str, Column[Any]]) -> bool:
+    """Say whether JSON's own kinds of values tell what rows of a schema are."""
+    infos = schema.model_fields.items()
+    return _is_plain(schema) and all(_is_known(n, it, fields) for n, it in infos)
 
 
 def _is_plain(schema: type[BaseModel]) -> bool:
@@ -116,23 +241,16 @@ def _is_known(name: str, info: Any, fields: Mapping[str, Column[Any]]) -> bool:
     said = (*info.metadata, *inside(info.annotation))
     return (
         len(kinds) == 1
-        and (kinds[0] in _KINDS or (kinds[0] is Decimal and _rounds(fields.get(name))))
+        and (kinds[0] in _KINDS or (kinds[0] is Decimal and rounds(fields.get(name))))
         and all(map(_is_rule, said))
         and not any(map(_is_lax, said))
-        and info.default_factory is None
+        and info.default_factory in (None, absent)
         and info.alias is None
         and info.validation_alias is None
     )
 
 
 _KINDS = frozenset((bool, float, int, str, UUID))
-
-
-def _rounds(column: Column[Any] | None) -> bool:
-    """Say whether a column gives each number as many digits as it has itself."""
-    type_ = None if column is None else column.type
-    is_exact = isinstance(type_, Numeric) and not isinstance(type_, Float)
-    return is_exact and type_.scale is not None  # type: ignore[union-attr] # it is Numeric
 
 
 def _is_rule(said: Any) -> bool:

@@ -1,40 +1,52 @@
 """Which store keeps a resource's rows, where it is given none."""
 
+from typing import TYPE_CHECKING
+
 from pydantic import BaseModel
 
 from howdah.database import Database
 from howdah.errors import Misconfigured
 from howdah.fast import FastStore
-from howdah.memory import MemoryDatabase, MemoryStore
-from howdah.orm import OrmStore
 from howdah.resource.declaration import Declaration
 from howdah.schemas import inexpressible
 from howdah.statements import Layout
 from howdah.store import Store
 
+if TYPE_CHECKING:
+    from howdah.memory import MemoryDatabase
+
 __all__ = ("chosen_store", "only_python")
 
 
 def chosen_store(
-    cls: type[Declaration], db: Database | MemoryDatabase, layout: Layout
+    cls: type[Declaration], db: "Database | MemoryDatabase", layout: Layout
 ) -> Store:
     """Return the fast store where PostgreSQL can write the JSON, else the ORM's.
 
     Raises Misconfigured where `orm = False` and it cannot.
     """
-    if isinstance(db, MemoryDatabase):
+    if not isinstance(db, Database):
+        from howdah.memory import MemoryStore
+
         _refuse_attributes(cls, layout)
         return MemoryStore(db, layout, model=cls.model.__name__)
     if db.dialect != "postgresql" or cls.orm:
-        return OrmStore(db, layout, model=cls.model)
+        return _orm_store(cls, db, layout)
     if why := only_python(cls, layout):
         if cls.orm is False:
             raise Misconfigured(
                 f"{cls.__name__}: {why}, which PostgreSQL cannot write; let the read "
                 "schema show what columns hold, or drop orm = False"
             )
-        return OrmStore(db, layout, model=cls.model)
+        return _orm_store(cls, db, layout)
     return FastStore(db, layout, model=cls.model.__name__)
+
+
+def _orm_store(cls: type[Declaration], db: Database, layout: Layout) -> Store:
+    # Most apps are served by the fast store alone.
+    from howdah.orm import OrmStore
+
+    return OrmStore(db, layout, model=cls.model)
 
 
 def only_python(cls: type[Declaration], layout: Layout) -> str | None:

@@ -1,5 +1,6 @@
 """The routes that read: one row, lists, searches, counts."""
 
+import inspect
 from typing import Annotated, Any
 
 from fastapi import Request, Response
@@ -24,6 +25,7 @@ from howdah.resource.parameters import (
 )
 from howdah.resource.rows import Rows
 from howdah.resource.wire import TOTAL_KIND, answer_page, json_answer, tagged_answer
+from howdah.route import Later
 
 __all__ = (
     "count_action",
@@ -46,11 +48,11 @@ def list_action(resource: Rows[Any]) -> Action:
         "list",
         resource,
         list_rows,
-        parameter("request", Request),
+        lambda: [parameter("request", Request)],
         path="/",
         methods=["GET"],
-        response_model=page_model(resource),
-        openapi_extra={"parameters": page_parameters(resource)},
+        response_model=Later(lambda: page_model(resource)),
+        openapi_extra=Later(lambda: {"parameters": page_parameters(resource)}),
         statuses=(),
     )
 
@@ -67,11 +69,11 @@ def search_action(resource: Rows[Any]) -> Action:
         "search",
         resource,
         search,
-        parameter("request", Request),
+        lambda: [parameter("request", Request)],
         path="/search",
         methods=["GET"],
-        response_model=page_model(resource),
-        openapi_extra={"parameters": search_parameters(resource)},
+        response_model=Later(lambda: page_model(resource)),
+        openapi_extra=Later(lambda: {"parameters": search_parameters(resource)}),
         statuses=(),
     )
 
@@ -87,17 +89,19 @@ def query_action(resource: Rows[Any]) -> Action:
         query, page = read_body(resource, request, body)
         return await answer_page(resource, request, query, page)
 
-    asked = Annotated[dict[str, Any], WithJsonSchema(body_schema(resource))]
+    def takes() -> list[inspect.Parameter]:
+        asked = Annotated[dict[str, Any], WithJsonSchema(body_schema(resource))]
+        return [parameter("body", asked), parameter("request", Request)]
+
     return Action(
         "query",
         resource,
         query_rows,
-        parameter("body", asked),
-        parameter("request", Request),
+        takes,
         path="/search",
         methods=["POST"],
-        response_model=page_model(resource),
-        openapi_extra={"parameters": page_place_parameters(resource)},
+        response_model=Later(lambda: page_model(resource)),
+        openapi_extra=Later(lambda: {"parameters": page_place_parameters(resource)}),
         statuses=(413, 415),
     )
 
@@ -121,11 +125,11 @@ def count_action(resource: Rows[Any]) -> Action:
         "count",
         resource,
         count,
-        parameter("request", Request),
+        lambda: [parameter("request", Request)],
         path="/count",
         methods=["GET"],
-        response_model=Total,
-        openapi_extra={"parameters": count_parameters(resource)},
+        response_model=Later(lambda: Total),
+        openapi_extra=Later(lambda: {"parameters": count_parameters(resource)}),
         statuses=(),
     )
 
@@ -144,11 +148,10 @@ def get_action(resource: Rows[Any]) -> Action:
         "get",
         resource,
         get,
-        *key_parameters(resource),
-        parameter("request", Request),
+        lambda: [*key_parameters(resource), parameter("request", Request)],
         path=key_path(resource),
         methods=["GET"],
-        response_model=row_model(resource),
-        openapi_extra={"parameters": show_parameters(resource)},
+        response_model=Later(lambda: row_model(resource)),
+        openapi_extra=Later(lambda: {"parameters": show_parameters(resource)}),
         statuses=(304, 404),
     )

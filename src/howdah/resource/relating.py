@@ -19,6 +19,7 @@ from howdah.resource.wire import (
     json_answer,
     read_match,
 )
+from howdah.route import Later
 from howdah.store import Change
 
 __all__ = ("relation_actions",)
@@ -48,11 +49,11 @@ def _list_action(resource: Rows[Any], relation: str) -> Action:
         f"list_{relation}",
         resource,
         list_ids,
-        *key_parameters(resource),
+        lambda: key_parameters(resource),
         kind="related",
         path=f"{key_path(resource)}/{relation}",
         methods=["GET"],
-        response_model=list[kind],
+        response_model=Later(lambda: list[kind]),
         statuses=(404,),
     )
 
@@ -81,9 +82,11 @@ def _change_action(resource: Rows[Any], relation: str, change: Change) -> Action
         f"{change}_{relation}",
         resource,
         relate,
-        *_ids(body, kind, change),
-        *key_parameters(resource),
-        parameter("request", Request),
+        lambda: [
+            *_ids(body, kind, change),
+            *key_parameters(resource),
+            parameter("request", Request),
+        ],
         kind="relate",
         path=f"{key_path(resource)}/{relation}",
         methods=[method],

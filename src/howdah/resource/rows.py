@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property
-from typing import Annotated, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Self, TypeVar
 
 from fastapi import Depends
 from pydantic import BaseModel
@@ -16,7 +16,7 @@ from sqlalchemy import Column
 
 from howdah.database import Database
 from howdah.errors import FieldError, Invalid, Misconfigured
-from howdah.memory import MemoryDatabase
+from howdah.models import python_type
 from howdah.paging import Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
 from howdah.resource.access import refuse_unknown
@@ -25,9 +25,13 @@ from howdah.resource.choice import chosen_store
 from howdah.resource.declaration import Declaration, read_language, read_layout
 from howdah.resource.relations import related_resources, with_related
 from howdah.resource.spelling import refuse_misspelt
-from howdah.sent import SentRows, sent
+from howdah.schemas import is_readable
+from howdah.sent import ReadRows, SentChanges, SentRows, Values, sent
 from howdah.statements import Layout, Link
 from howdah.store import Change, Match, Once, Row, Store
+
+if TYPE_CHECKING:
+    from howdah.memory import MemoryDatabase
 
 __all__ = ("Rows",)
 
@@ -38,7 +42,7 @@ class Rows(Declaration, Generic[M]):
     """The rows of one model, as a declaration shows them."""
 
     def __init__(
-        self, db: Database | MemoryDatabase, *, store: Store | None = None
+        self, db: "Database | MemoryDatabase", *, store: Store | None = None
     ) -> None:
         refuse_misspelt(type(self))
         layout = with_related(type(self), read_layout(type(self)))
@@ -47,7 +51,7 @@ class Rows(Declaration, Generic[M]):
         self.plural: str = layout.table.name
         self.embeds = layout.embeds
         self.fields = layout.fields
-        self.keys = _key_fields(layout)
+        self.keys = _key_fields(type(self), layout)
         self.links: Mapping[str, Link] = layout.links
         self.read: dict[tuple[bool, bytes], tuple[Query, Page]] = {}
         """What addresses of lists have been found to ask; words or not, and query."""
@@ -160,15 +164,25 @@ class Rows(Declaration, Generic[M]):
         """Insert each row or change the known one, all or none; return them as JSON."""
         self._refuse_unknowable(rows, numbered=True)
         return await self.store.upsert_many(
-            [sent(row, self.fields) for row in rows],
-            on=self.upsert,
-            changing=[self._changing(row) for row in rows],
+            SentRows(rows, self.fields), on=self.upsert, changing=self._changes(rows)
         )
 
     def _changing(self, values: BaseModel) -> frozenset[str]:
         """Return the fields in which what is put changes a known row."""
-        free = self.update_schema.model_fields.keys() - {*self.upsert, *self.keys}
-        return frozenset(free & values.model_fields_set)
+        return self._free & values.model_fields_set
+
+    def _changes(self, rows: Sequence[BaseModel]) -> Sequence[frozenset[str]]:
+        free = self._free
+        if not isinstance(rows, ReadRows):
+            return [free & row.model_fields_set for row in rows]
+        if rows.full:
+            return [free & rows.schema.model_fields.keys()] * len(rows)
+        return [free & row.keys() for row in rows.given]
+
+    @property
+    def _free(self) -> frozenset[str]:
+        fixed = {*self.upsert, *self.keys}
+        return frozenset(self.update_schema.model_fields.keys() - fixed)
 
     def _refuse_unknowable(
         self, rows: Sequence[BaseModel], *, numbered: bool = False
@@ -181,9 +195,9 @@ class Rows(Declaration, Generic[M]):
                 code=Invalid.code,
                 message="has to be given, since the row is known by it",
             )
-            for index, row in enumerate(rows)
+            for index, row in enumerate(_looked_at(rows))
             for name in self.upsert
-            if getattr(row, name, self) is None
+            if row.get(name, self) is None
         )
         if lacking:
             raise Invalid(errors=lacking)
@@ -195,6 +209,8 @@ class Rows(Declaration, Generic[M]):
 
     async def update_many(self, rows: Sequence[BaseModel]) -> bytes:
         """Change in each row the fields that were sent; all rows or none."""
+        if isinstance(rows, ReadRows):
+            return await self.store.update_many(SentChanges(rows))
         sent = [row.model_dump(exclude_unset=True) for row in rows]
         return await self.store.update_many(sent)
 
@@ -227,10 +243,25 @@ class Rows(Declaration, Generic[M]):
         return await self.store.relate(key, relation, change, ids, match=match)
 
 
-def _key_fields(layout: Layout) -> Mapping[str, Column[Any]]:
-    """Return the columns of the key by the names of their fields."""
+def _key_fields(cls: type[Rows[Any]], layout: Layout) -> Mapping[str, Column[Any]]:
+    """Return the key's columns by their fields, or raise Misconfigured."""
     names = {column: name for name, column in layout.fields.items()}
+    for column in layout.keys:
+        kind: Any = python_type(column.type)
+        if not is_readable(kind):
+            raise Misconfigured(
+                f"{cls.__name__}: the key {names[column]} is {column.type!r}, which "
+                "nobody can write into a path; give the model a key of another type"
+            )
     return {names[column]: column for column in layout.keys}
+
+
+def _looked_at(rows: Sequence[BaseModel]) -> Values:
+    """Return what rows hold; None for what one that was read leaves out."""
+    if not isinstance(rows, ReadRows):
+        return [row.__dict__ for row in rows]
+    empty = dict.fromkeys(rows.schema.model_fields)
+    return rows.values if rows.full else [{**empty, **row} for row in rows.values]
 
 
 def _check_overrides(cls: type[Rows[Any]]) -> None:

@@ -1,5 +1,6 @@
 """The routes that put rows: new ones inserted, known ones changed."""
 
+import inspect
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -8,8 +9,10 @@ from pydantic import BaseModel
 from pydantic import Field as Constrained
 
 from howdah.resource.action import Action, parameter, rows_model
+from howdah.resource.bodies import Read, late, quick_rows
 from howdah.resource.rows import Rows
 from howdah.resource.wire import created_answer, json_answer
+from howdah.route import Later
 from howdah.schemas import strict
 
 __all__ = ("put_action", "put_many_action")
@@ -30,11 +33,13 @@ def put_action(resource: Rows[Any]) -> Action:
         "put",
         resource,
         put,
-        parameter("values", strict(resource.create_schema)),
-        parameter("request", Request),
+        lambda: [
+            parameter("values", strict(resource.create_schema)),
+            parameter("request", Request),
+        ],
         path="/",
         methods=["PUT"],
-        response_model=resource.read_schema,
+        response_model=Later(lambda: resource.read_schema),
         responses={201: {"model": resource.read_schema}},
         statuses=(409, 413, 415),
     )
@@ -47,15 +52,27 @@ def put_many_action(resource: Rows[Any]) -> Action:
         """Create each row, or change the known one; all rows or none."""
         return json_answer(await resource.put_many(rows))
 
-    schema: Any = strict(resource.create_schema)
-    rows = Annotated[list[schema], Constrained(max_length=resource.batch)]
+    def takes() -> list[inspect.Parameter]:
+        schema: Any = strict(resource.create_schema)
+        rows = Annotated[list[schema], Constrained(max_length=resource.batch)]
+        return [parameter("rows", rows)]
+
     return Action(
         "put_many",
         resource,
         put_many,
-        parameter("rows", rows),
+        takes,
         path="/batch",
         methods=["PUT"],
-        response_model=rows_model(resource),
+        response_model=Later(lambda: rows_model(resource)),
+        quick=late(lambda: _quick(resource)),
         statuses=(409, 413, 415),
     )
+
+
+def _quick(resource: Rows[Any]) -> Read | None:
+    """Return what reads rows at once; they are looked at for how they are known."""
+    if type(resource).put_many is not Rows.put_many:
+        return None
+    schema, fields = resource.create_schema, resource.fields
+    return quick_rows(schema, fields, most=resource.batch, asked=True)

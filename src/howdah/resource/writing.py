@@ -1,6 +1,7 @@
 """The routes that write: create, update, delete, restore."""
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import Query as QueryParameter
@@ -16,7 +17,7 @@ from howdah.resource.action import (
     parameter,
     rows_model,
 )
-from howdah.resource.bodies import quick_rows
+from howdah.resource.bodies import Read, late, quick_rows
 from howdah.resource.once import key_parameter, once_of
 from howdah.resource.rows import Rows
 from howdah.resource.wire import (
@@ -25,6 +26,7 @@ from howdah.resource.wire import (
     read_match,
     tagged_answer,
 )
+from howdah.route import Later
 from howdah.schemas import strict
 from howdah.store import Replayed, Row
 
@@ -53,13 +55,15 @@ def create_action(resource: Rows[Any]) -> Action:
         "create",
         resource,
         create,
-        parameter("values", strict(resource.create_schema)),
-        parameter("request", Request),
+        lambda: [
+            parameter("values", strict(resource.create_schema)),
+            parameter("request", Request),
+        ],
         path="/",
         methods=["POST"],
         status_code=201,
-        response_model=resource.read_schema,
-        openapi_extra=key_parameter(resource, resource.create),
+        response_model=Later(lambda: resource.read_schema),
+        openapi_extra=Later(lambda: key_parameter(resource, resource.create)),
         statuses=(409, 413, 415),
     )
 
@@ -76,25 +80,27 @@ def create_many_action(resource: Rows[Any]) -> Action:
             return created_answer(first.row, request, replayed=True)
         return created_answer(created, request)
 
-    schema: Any = strict(resource.create_schema)
-    rows = Annotated[list[schema], Constrained(max_length=resource.batch)]
+    def takes() -> list[inspect.Parameter]:
+        schema: Any = strict(resource.create_schema)
+        rows = Annotated[list[schema], Constrained(max_length=resource.batch)]
+        return [parameter("rows", rows), parameter("request", Request)]
+
     return Action(
         "create_many",
         resource,
         create_many,
-        parameter("rows", rows),
-        parameter("request", Request),
+        takes,
         path="/batch",
         methods=["POST"],
         status_code=201,
-        response_model=rows_model(resource),
-        openapi_extra=key_parameter(resource, resource.create_many),
-        quick=_quick(resource),
+        response_model=Later(lambda: rows_model(resource)),
+        openapi_extra=Later(lambda: key_parameter(resource, resource.create_many)),
+        quick=late(lambda: _quick(resource)),
         statuses=(409, 413, 415),
     )
 
 
-def _quick(resource: Rows[Any]) -> Callable[[bytes], Any] | None:
+def _quick(resource: Rows[Any]) -> Read | None:
     """Return what reads the rows of a batch at once, unless others look at them."""
     if type(resource).create_many is not Rows.create_many:
         return None
@@ -111,18 +117,19 @@ def update_action(resource: Rows[Any], method: str) -> Action:
         match = read_match(resource, request)
         return tagged_answer(await resource.update(key, values, match=match))
 
+    def takes() -> list[inspect.Parameter]:
+        change = strict(resource.update_schema, never_null=resource.never_null)
+        key, request = key_parameters(resource), parameter("request", Request)
+        return [*key, parameter("values", change), request]
+
     return Action(
         "update" if method == "PUT" else "patch",
         resource,
         update,
-        *key_parameters(resource),
-        parameter(
-            "values", strict(resource.update_schema, never_null=resource.never_null)
-        ),
-        parameter("request", Request),
+        takes,
         path=key_path(resource),
         methods=[method],
-        response_model=resource.read_schema,
+        response_model=Later(lambda: resource.read_schema),
         openapi_extra={"parameters": [IF_MATCH]},
         statuses=(404, 409, 412, 413, 415, 428),
     )
@@ -143,9 +150,11 @@ def delete_action(resource: Rows[Any]) -> Action:
         "delete",
         resource,
         delete,
-        *key_parameters(resource),
-        parameter("hard_delete", Annotated[bool, hard], default=False),
-        parameter("request", Request),
+        lambda: [
+            *key_parameters(resource),
+            parameter("hard_delete", Annotated[bool, hard], default=False),
+            parameter("request", Request),
+        ],
         path=key_path(resource),
         methods=["DELETE"],
         status_code=204,
@@ -167,11 +176,10 @@ def restore_action(resource: Rows[Any]) -> Action:
         "restore",
         resource,
         restore,
-        *key_parameters(resource),
-        parameter("request", Request),
+        lambda: [*key_parameters(resource), parameter("request", Request)],
         path=f"{key_path(resource)}/restore",
         methods=["POST"],
-        response_model=resource.read_schema,
+        response_model=Later(lambda: resource.read_schema),
         openapi_extra={"parameters": [IF_MATCH]},
         statuses=(404, 409, 412, 428),
     )

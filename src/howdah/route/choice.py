@@ -6,6 +6,7 @@ the same one, as long as each matches by its pattern and nothing else.
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from fastapi.routing import APIRoute
@@ -18,6 +19,7 @@ from starlette.convertors import (
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Scope
 
+from howdah.route.places import Place
 from howdah.route.strict import StrictRoute
 
 __all__ = ("Choice", "Routes", "is_sure", "path_of")
@@ -37,14 +39,15 @@ class Routes(list[BaseRoute]):
 class Choice:
     """Routes, in the order in which they are asked, at the place where they are.
 
-    They are what FastAPI calls contexts: a route with its prefix and dependencies.
+    They are what FastAPI calls contexts: a route with its prefix and dependencies; or
+    `Place`s, which get theirs when they are to answer.
     """
 
-    def __init__(self, contexts: Sequence[Any]) -> None:
-        methods = {method for each in contexts for method in each.methods or ()}
-        self._all = _First(contexts)
+    def __init__(self, places: Sequence[Any]) -> None:
+        methods = {method for each in places for method in each.methods or ()}
+        self._all = _First(places)
         self._by_method = {
-            method: _First([it for it in contexts if method in (it.methods or methods)])
+            method: _First([it for it in places if method in (it.methods or methods)])
             for method in methods
         }
 
@@ -53,7 +56,7 @@ class Choice:
         return self._all.of(path) is not None
 
     def first(self, scope: Scope, path: str) -> tuple[Any, Scope]:
-        """Return the route that answers, and what it adds to the scope.
+        """Return the context that answers, and what it adds to the scope.
 
         None stands for what only asking the routes can tell.
         """
@@ -63,7 +66,7 @@ class Choice:
             return None, {}
         route, match = found
         child = route.found(match, scope)
-        if route.leaves(child["path_params"]):
+        if route.context is None or route.leaves(child["path_params"]):
             return None, {}
         return route.context, child
 
@@ -71,8 +74,8 @@ class Choice:
 class _First:
     """Some routes, of which the first that matches is wanted."""
 
-    def __init__(self, contexts: Sequence[Any]) -> None:
-        self._routes = {f"_{n}": _Pattern(n, it) for n, it in enumerate(contexts)}
+    def __init__(self, places: Sequence[Any]) -> None:
+        self._routes = {f"_{n}": _Pattern(n, it) for n, it in enumerate(places)}
         # What matched is told by an empty group at its end: patterns that begin with
         # plain text are passed over ten times as fast as groups.
         forms = (f"{it.form}(?P<{name}>)" for name, it in self._routes.items())
@@ -87,19 +90,26 @@ class _First:
 class _Pattern:
     """One of many patterns, its parameters told from those of the others."""
 
-    def __init__(self, number: int, context: Any) -> None:
-        self.context = context
-        self._endpoint = getattr(context, "endpoint", None)
+    def __init__(self, number: int, place: Any) -> None:
+        self._place = place
+        self._route = route = place.original_route
+        self._endpoint = getattr(place, "endpoint", None)
         self._parameters = [
             (name, f"_{number}_{name}", convertor.convert)
-            for name, convertor in context.param_convertors.items()
+            for name, convertor in place.param_convertors.items()
         ]
-        form = context.path_regex.pattern.removeprefix("^").removesuffix("$")
+        form = place.path_regex.pattern.removeprefix("^").removesuffix("$")
         form = form.replace("(?P<", f"(?P<_{number}_")
-        strict = isinstance(context.original_route, StrictRoute)
+        strict = isinstance(route, StrictRoute)
         # A strict route does not mind the last slash.
         self.form = f"{form.removesuffix('/')}/?" if strict else form
-        self.leaves = context.original_route.leaves if strict else _leaves_nothing
+        self.leaves = route.leaves if strict else _leaves_nothing
+
+    @cached_property
+    def context(self) -> Any:
+        """The context that answers, None where FastAPI has none."""
+        place = self._place
+        return place.context if isinstance(place, Place) else place
 
     def found(self, match: re.Match[str], scope: Scope) -> Scope:
         """Return what the scope of a request has once the route is found."""
@@ -108,7 +118,7 @@ class _Pattern:
         return {
             "endpoint": self._endpoint,
             "path_params": {**above, **own} if above else own,
-            "route": self.context.original_route,
+            "route": self._route,
         }
 
 
@@ -134,11 +144,11 @@ _BY_PATTERN = (APIRoute.matches, Mount.matches, Route.matches)
 _SEGMENTS = (FloatConvertor, IntegerConvertor, StringConvertor, UUIDConvertor)
 
 
-def is_sure(context: Any) -> bool:
+def is_sure(place: Any) -> bool:
     """Say whether a route matches by its pattern alone."""
-    route = context.original_route
+    route = place.original_route
     if isinstance(route, StrictRoute):
         # A parameter that takes slashes might take the last one as well.
-        known = all(type(it) in _SEGMENTS for it in context.param_convertors.values())
+        known = all(type(it) in _SEGMENTS for it in place.param_convertors.values())
         return known and type(route).matches is StrictRoute.matches
     return type(route).matches in _BY_PATTERN

@@ -10,13 +10,13 @@ from itertools import takewhile
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
-from fastapi.routing import iter_route_contexts
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from howdah.route.choice import Choice, Routes, is_sure, path_of
 from howdah.route.heard import Heard
+from howdah.route.places import places_in
 from howdah.route.quick import QuickRouter
 from howdah.route.thin import THIN, Raised, ThinRoute, Way
 
@@ -89,13 +89,13 @@ class _Known:
         plain = type(router).app is APIRouter.app and all(
             type(each).matches in _MATCHES for each in routers
         )
-        contexts = (
+        places = (
             each
-            for each in iter_route_contexts(router.routes if plain else ())
+            for each in places_in(router.routes if plain else ())
             if not isinstance(each.original_route, WebSocketRoute)
         )
         # Behind a route that may match anything, nothing is known.
-        self.choice = Choice(tuple(takewhile(is_sure, contexts)))
+        self.choice = Choice(tuple(takewhile(is_sure, places)))
 
     def holds(self) -> bool:
         """Say whether nothing has changed since."""

@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from howdah.route.choice import Choice, Routes, is_sure, path_of
+from howdah.route.places import places_of
 
 __all__ = ("QuickRouter",)
 
@@ -66,11 +67,11 @@ class _Table:
     """The routes of a router at one place, until they change."""
 
     def __init__(self, place: Any, routes: list[BaseRoute]) -> None:
-        contexts = place.effective_candidates()
+        places = places_of(place)
         self._place, self._routes = place, routes
         self._changes = getattr(routes, "changes", None)
-        self.is_sure = self._changes is not None and all(map(_is_known, contexts))
-        self.choice = Choice(contexts if self.is_sure else ())
+        self.is_sure = self._changes is not None and all(map(_is_known, places))
+        self.choice = Choice(places if self.is_sure else ())
 
     def holds(self, place: Any, routes: list[BaseRoute]) -> bool:
         """Say whether nothing has changed since."""
@@ -78,8 +79,7 @@ class _Table:
         return same and self._changes == getattr(routes, "changes", None)
 
 
-def _is_known(context: Any) -> bool:
+def _is_known(place: Any) -> bool:
     """Say whether it is a route of FastAPI's kind, and no router or mount."""
-    return isinstance(getattr(context, "original_route", None), APIRoute) and is_sure(
-        context
-    )
+    route = getattr(place, "original_route", None)
+    return isinstance(route, APIRoute) and is_sure(place)

@@ -15,8 +15,8 @@ from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import FastAPIError, RequestValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from howdah.route.endpoint import Endpoint
 from howdah.route.heard import Heard, is_short_json
+from howdah.route.late import Endpoint
 from howdah.route.strict import StrictRequest
 from howdah.route.texts import check_address, read_json
 from howdah.route.tree import Solving, Tree

@@ -12,8 +12,8 @@ from fastapi import Response
 from fastapi.dependencies.models import Dependant
 from starlette.types import Scope
 
-from howdah.route.endpoint import Endpoint
 from howdah.route.heard import Heard, is_short_json
+from howdah.route.late import Endpoint
 from howdah.route.strict import StrictRequest
 from howdah.route.texts import check_address, read_json
 

@@ -17,8 +17,8 @@ from fastapi import concurrency, routing
 from fastapi.dependencies import utils
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from howdah.route.endpoint import Endpoint
 from howdah.route.heard import Heard
+from howdah.route.late import Endpoint, LateRoute
 from howdah.route.solved import Solved
 from howdah.route.straight import Straight
 from howdah.route.strict import StrictRoute, as_get
@@ -73,12 +73,11 @@ _RAISED = "howdah.raised"
 _MATCHED = ("method", "path", "path_params", "raw_path", "root_path", "type")
 
 
-class ThinRoute(StrictRoute):
+class ThinRoute(LateRoute):
     """A route that has two ways to an `Endpoint`, FastAPI's and a thin one."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._own_app = self.app
         # By the place in which the route is included; each may add dependencies.
         self._ways: dict[int, tuple[Any, Way | None]] = {}
 
@@ -116,7 +115,7 @@ class ThinRoute(StrictRoute):
             place.dependant.call is self.endpoint
             and isinstance(self.endpoint, Endpoint)
             and place.max_body_size is None
-            and self.app is self._own_app
+            and self.has_own_app
             and type(self).get_route_handler is StrictRoute.get_route_handler
             and not _is_watched()
         )

@@ -8,11 +8,13 @@ derived.py  a model -> the schemas to create, update and read its rows
 from howdah.schemas.columns import (
     enum_values,
     filter_type,
+    is_readable,
     plain_type,
     read_type,
     write_type,
 )
 from howdah.schemas.derived import (
+    absent,
     create_schema,
     holds_secret,
     is_hidden,
@@ -25,6 +27,7 @@ from howdah.schemas.parts import inside, parts
 from howdah.schemas.strict import strict
 
 __all__ = (
+    "absent",
     "create_schema",
     "enum_values",
     "exact_fields",
@@ -35,6 +38,7 @@ __all__ = (
     "inside",
     "is_hidden",
     "is_made",
+    "is_readable",
     "is_server_owned",
     "parts",
     "plain_type",

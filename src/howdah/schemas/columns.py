@@ -9,6 +9,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from pydantic import (
     BeforeValidator,
     JsonValue,
     PlainSerializer,
+    PydanticSchemaGenerationError,
     TypeAdapter,
     ValidationError,
     WithJsonSchema,
@@ -52,6 +54,7 @@ from howdah.models import Base64
 __all__ = (
     "enum_values",
     "filter_type",
+    "is_readable",
     "largest",
     "plain_type",
     "read_type",
@@ -80,6 +83,16 @@ def filter_type(column: Column[Any]) -> Any:
     ):
         return Annotated[kind, BeforeValidator(_iso_8601(kind))]
     return kind
+
+
+@cache
+def is_readable(kind: type[Any]) -> bool:
+    """Say whether Pydantic can read values of a type."""
+    try:
+        TypeAdapter(kind)
+    except PydanticSchemaGenerationError:
+        return False
+    return True
 
 
 def plain_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
@@ -219,6 +232,7 @@ def _in_utc(value: dt.datetime) -> dt.datetime:
         raise ValueError("is outside of the years 1 to 9999 in UTC") from None
 
 
+@cache
 def _iso_8601(kind: Any) -> Callable[[object], object]:
     """Return what reads a text, and no number: nobody says that it is since 1970."""
     adapter: TypeAdapter[object] = TypeAdapter(kind)

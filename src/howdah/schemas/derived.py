@@ -31,7 +31,14 @@ from howdah.schemas.columns import read_type, write_type
 from howdah.schemas.owned import has_default, is_server_owned, literal_default
 from howdah.schemas.parts import holds
 
-__all__ = ("create_schema", "holds_secret", "is_hidden", "read_schema", "update_schema")
+__all__ = (
+    "absent",
+    "create_schema",
+    "holds_secret",
+    "is_hidden",
+    "read_schema",
+    "update_schema",
+)
 
 
 @cache
@@ -80,7 +87,7 @@ def is_hidden(model: type[Any], name: str, column: Column[Any]) -> bool:
 
 def holds_secret(annotation: Any) -> bool:
     """Say whether values of a type hold what Pydantic hides."""
-    return any(holds(annotation, kind) for kind in (Secret, SecretStr, SecretBytes))
+    return holds(annotation, Secret, SecretStr, SecretBytes)
 
 
 _Fields = Mapping[str, tuple[Any, Any]]
@@ -142,17 +149,17 @@ def _created(model: type[Any], name: str, column: Column[Any]) -> tuple[Any, Any
     if default is not None:
         return kind, _field(info, default=default, validate_default=True)
     if has_default(column):
-        return kind, _field(info, default_factory=_absent)
+        return kind, _field(info, default_factory=absent)
     return kind, _field(info, default=None if column.nullable else ...)
 
 
 def _updated(model: type[Any], name: str, column: Column[Any]) -> tuple[Any, Any]:
     info = _said(model, name)
     # Not a default of None: the document would promise that null is taken.
-    return _write_kind(info, column), _field(info, default_factory=_absent)
+    return _write_kind(info, column), _field(info, default_factory=absent)
 
 
-def _absent() -> None:
+def absent() -> None:
     """Stand for a value that was not sent."""
 
 

@@ -30,11 +30,12 @@ def inside(annotation: Any) -> Iterable[Any]:
             yield from inside(argument)
 
 
-def holds(annotation: Any, kind: type[Any]) -> bool:
-    """Say whether a type is in an annotation, or in the lists that it is of."""
+def holds(annotation: Any, *kinds: type[Any]) -> bool:
+    """Say whether one of these types is in an annotation, or in the lists in it."""
     return any(
-        kind in {part, get_origin(part)}
-        or any(holds(inner, kind) for inner in _arguments(part))
+        part in kinds
+        or get_origin(part) in kinds
+        or any(holds(inner, *kinds) for inner in _arguments(part))
         for part in parts(annotation)
     )
 

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, event
 
-from howdah.drivers import NETWORK, translate
+from howdah.drivers import network, translate
 from howdah.settings import DatabaseURL, Timeouts
-from howdah.sqlite.columns import COLUMN_TYPES, ColumnTypes
 from howdah.sqlite.functions import install
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ async def connect(
     connection._thread.daemon = True  # noqa: SLF001 - as SQLAlchemy does
     try:
         return await connection
-    except NETWORK as exc:
+    except network() as exc:
         raise translate(exc) from exc
 
 
@@ -49,12 +48,15 @@ def connect_sync(
     """Open a connection for the caller's threads; raises Unavailable and its kin."""
     try:
         return _opened(url, timeouts, memory)
-    except NETWORK as exc:
+    except network() as exc:
         raise translate(exc) from exc
 
 
 def teach(engine: Engine) -> None:
     """Let an engine begin transactions as they are meant, and keep values exactly."""
+    # SQLAlchemy's dialect comes with them, which an app on PostgreSQL never needs.
+    from howdah.sqlite.columns import COLUMN_TYPES, ColumnTypes
+
     dialect: Any = engine.dialect
     dialect.colspecs = {**dialect.colspecs, **COLUMN_TYPES}
     dialect.type_compiler_instance = ColumnTypes(dialect)

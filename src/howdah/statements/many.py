@@ -81,13 +81,17 @@ def update_many(
     *,
     partly: Collection[str] = (),
     idle: bool = False,
+    texts: Sequence[str] = (),
+    same: Sequence[str] = (),
 ) -> ClauseElement:
     """Change rows by their keys from the arrays of `given_rows`.
 
     Two values: a JSON list in the order given, and the positions of the rows that are
     not there; where any is not, nothing changes.
     """
-    given = given_rows(layout, names, partly=partly, keyed=True, idle=idle)
+    given = given_rows(
+        layout, names, partly=partly, keyed=True, idle=idle, texts=texts, same=same
+    )
     found = _found(given, is_readable(layout), idle=idle)
     missing = absent(given, found)
     answers = []

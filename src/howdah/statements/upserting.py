@@ -79,6 +79,8 @@ def upsert_many(
     names: Sequence[str],
     *,
     partly: Collection[str] = (),
+    texts: Sequence[str] = (),
+    same: Sequence[str] = (),
     on: Sequence[str],
     changing: Sequence[str],
     seldom: Collection[str] = (),
@@ -89,7 +91,9 @@ def upsert_many(
     change where the row's `change_name` says so.
     """
     flags = [change_name(name) for name in changing if name in seldom]
-    given = given_rows(layout, names, partly=partly, flags=flags)
+    given = given_rows(
+        layout, names, partly=partly, flags=flags, texts=texts, same=same
+    )
     columns, rows = new_rows(given)
     write = insert(layout.table).from_select(columns, rows)
     sets = {
