@@ -9,6 +9,7 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 
 import pytest
+from databases import emptying
 from sqlalchemy import (
     ARRAY,
     JSON,
@@ -151,11 +152,7 @@ async def db(url):
         await db.lane.fetchrow('CREATE SCHEMA IF NOT EXISTS "Other Schema"')
         async with db.engine.begin() as connection:
             await connection.run_sync(METADATA.create_all)
-            for table in METADATA.tables.values():
-                name = connection.dialect.identifier_preparer.format_table(table)
-                await connection.exec_driver_sql(
-                    f"TRUNCATE {name} RESTART IDENTITY CASCADE"
-                )
+            await connection.exec_driver_sql(emptying(METADATA.sorted_tables))
         yield db
 
 

@@ -16,10 +16,12 @@ from howdah.schemas.columns import (
 )
 from howdah.schemas.derived import (
     absent,
+    create_fields,
     create_schema,
     holds_secret,
     is_hidden,
     read_schema,
+    update_fields,
     update_schema,
 )
 from howdah.schemas.forms import exact_fields, inexpressible
@@ -29,6 +31,7 @@ from howdah.schemas.strict import strict
 
 __all__ = (
     "absent",
+    "create_fields",
     "create_schema",
     "enum_values",
     "exact_fields",
@@ -47,6 +50,7 @@ __all__ = (
     "read_schema",
     "read_type",
     "strict",
+    "update_fields",
     "update_schema",
     "write_type",
 )
