@@ -19,7 +19,7 @@ from benchmarks.actions import ACTIONS, ROWS, Action
 from benchmarks.answers import answers, asked_of
 from benchmarks.contender import ADDRESS, CONTENDERS, Contender
 from benchmarks.driving import Measured, drive
-from benchmarks.postgres import database, fill, serving
+from benchmarks.postgres import database, fill, serving, without_indexes
 from benchmarks.report import picture, table
 from benchmarks.trips import Counter, counting
 
@@ -59,7 +59,10 @@ def _ask(
     # A database as it was: writes of one must not slow another.
     fill(url, ROWS)
     with contender.serving(url) as process:
+        indexed = True
         for action in asked_of(contender, names):
+            if indexed and not action.indexed:
+                indexed = without_indexes(url)
             ask = partial(
                 drive, action, contender.name, server=process, postmaster=postmaster
             )
@@ -72,8 +75,11 @@ def _ask_alone(
     names: set[str], url: str, postmaster: int, seconds: int, results: Results
 ) -> None:
     fill(url, ROWS)
+    indexed = True
     for action in ACTIONS:
         if action.name in names:
+            if indexed and not action.indexed:
+                indexed = without_indexes(url)
             alone.ask(action, url, postmaster=postmaster, seconds=1)
             found = alone.ask(action, url, postmaster=postmaster, seconds=seconds)
             if found is not None:

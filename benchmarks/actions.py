@@ -31,6 +31,8 @@ class Action:
     """The path at contenders that spell it otherwise."""
     headers: Mapping[str, str] = field(default_factory=dict)
     rows: int = ROWS
+    indexed: bool = True
+    """Whether the table has the indexes that sorting and searching want."""
     only: tuple[str, ...] = ()
     """The contenders that are asked, where it is not all."""
 
@@ -113,8 +115,14 @@ ACTIONS = (
         headers=_USER,
         only=_WITH_USERS,
     ),
-    Action(name="update", path="/items/{n}", method="PUT", body={"price": 2.5}),
-    Action(name="create", path="/items/", method="POST", body=_ROW),
+    Action(
+        name="update",
+        path="/items/{n}",
+        method="PUT",
+        body={"price": 2.5},
+        indexed=False,
+    ),
+    Action(name="create", path="/items/", method="POST", body=_ROW, indexed=False),
     Action(
         name="batch",
         path="/items/batch",
@@ -122,5 +130,6 @@ ACTIONS = (
         body=_BATCH,
         slow=3,
         connections=4,
+        indexed=False,
     ),
 )

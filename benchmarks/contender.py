@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,7 +20,15 @@ __all__ = ("CONTENDERS", "Contender")
 HERE = Path(__file__).parent
 NODE = Path("build/bench/fastify")
 LOG = Path("build/bench/servers.log")
-PORT = 8765
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+PORT = _free_port()
 ADDRESS = f"http://127.0.0.1:{PORT}"
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 __all__ = ("Counter", "counting")
@@ -28,9 +28,11 @@ def counting(host: str, port: int) -> Iterator[Counter]:
     async def serve() -> None:
         async def relay(reader: Any, writer: Any) -> None:
             there = await asyncio.open_connection(host, port)
-            await asyncio.gather(
-                _forward(reader, there[1], counter), _copy(there[0], writer)
-            )
+            # A contender that is ended does not say goodbye to PostgreSQL.
+            with suppress(ConnectionError):
+                await asyncio.gather(
+                    _forward(reader, there[1], counter), _copy(there[0], writer)
+                )
 
         server = await asyncio.start_server(relay, "127.0.0.1", 0)
         counter.port = server.sockets[0].getsockname()[1]
