@@ -16,7 +16,7 @@ from sqlalchemy import Column
 from howdah.database import Database
 from howdah.errors import FieldError, Invalid, Misconfigured
 from howdah.models import python_type
-from howdah.paging import Page, Slice
+from howdah.paging import Links, Page, Slice
 from howdah.query import SHOW_ALL, Query, Show
 from howdah.resource.access import refuse_unknown
 from howdah.resource.caller import Caller, is_declared
@@ -52,7 +52,7 @@ class Rows(Declaration, Generic[M]):
         self.fields = layout.fields
         self.keys = _key_fields(type(self), layout)
         self.links: Mapping[str, Link] = layout.links
-        self.read: dict[tuple[bool, bytes], tuple[Query, Page]] = {}
+        self.read: dict[tuple[bool, bytes], tuple[Query, Page, Links]] = {}
         """What addresses of lists have been found to ask; words or not, and query."""
         self.language = read_language(type(self), layout)
         self._store = store or chosen_store(type(self), db, layout)
