@@ -32,6 +32,9 @@ lint: install ## ruff, on style and format
 types: install ## mypy, strict
 	$(BIN)/mypy
 
+# Tests start Python some hundred times. Where the environment forbids to keep bytecode,
+# each of them would compile everything again.
+tests: export PYTHONDONTWRITEBYTECODE =
 tests: install ## all tests, on a PostgreSQL that comes along
 	$(BIN)/pytest -n auto --dist worksteal
 
@@ -41,7 +44,7 @@ fuzz: install ## ask all stores EXAMPLES (2000) random questions, new ones each 
 bench: $(VENV)/benched ## all contenders side by side: build/bench/table.md, speed.svg
 	$(BIN)/python -m benchmarks --rounds $(ROUNDS)
 
-growth: $(VENV)/benched ## what costs become as rows, pages, requests and files grow
+growth: $(VENV)/benched ## what costs become as all of it grows
 	$(BIN)/python -m benchmarks.growth --rounds $(ROUNDS)
 
 format: install ## put the code into form

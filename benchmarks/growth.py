@@ -1,4 +1,4 @@
-"""What becomes of the costs as the work grows: rows, pages, requests, a file's lines.
+"""What becomes of the costs as the work grows: rows, pages, requests, lines, resources.
 
 Howdah alone; `python -m benchmarks.growth` writes a table of each.
 """
@@ -18,6 +18,7 @@ from benchmarks.contender import CONTENDERS
 from benchmarks.driving import Measured, drive
 from benchmarks.loads import write_file
 from benchmarks.postgres import database, fill, serving
+from benchmarks.starting import RESOURCES, starts
 from howdah.embedded import EmbeddedPostgres
 
 OUT = Path("build/bench")
@@ -144,6 +145,13 @@ print(int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024)
 """
 
 
+def _by_resources(server: EmbeddedPostgres, options: argparse.Namespace) -> str:
+    lines = ["| a process | seconds | of the processor |", _RULE[3]]
+    url = database(server, "bench_started")
+    lines += starts(OUT / "starting", url, options.rounds)
+    return _part(f"As a project grows: to the first answer of {RESOURCES}", lines)
+
+
 def _ask(action: Action, process: int, postmaster: int, seconds: int) -> Measured:
     return drive(
         action, HOWDAH.name, server=process, postmaster=postmaster, seconds=seconds
@@ -161,8 +169,9 @@ _PARTS = {
     "pages": _by_pages,
     "requests": _by_requests,
     "lines": _by_lines,
+    "resources": _by_resources,
 }
-_RULE = {2: "|---|---|", 4: "|---|---|---|---|"}
+_RULE = {2: "|---|---|", 3: "|---|---|---|", 4: "|---|---|---|---|"}
 
 
 def _part(title: str, lines: list[str]) -> str:

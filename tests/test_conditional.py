@@ -66,14 +66,10 @@ class Leniently(Resource[Item]):
     read_schema = ItemRead
 
 
-@pytest.fixture
-async def client(db):
-    """A client of one item, one category and one note."""
-    await create_tables(db)
-    async with db.engine.begin() as connection:
-        await connection.run_sync(Note.__table__.create)
+@pytest.fixture(scope="module")
+def app(closed_db):
     app = FastAPI()
-    connect(app, db)
+    connect(app, closed_db)
     for resource, prefix in [
         (Items, "/items"),
         (Careful, "/careful"),
@@ -81,7 +77,16 @@ async def client(db):
         (Categories, "/categories"),
         (Notes, "/notes"),
     ]:
-        app.include_router(resource(db).router(prefix=prefix))
+        app.include_router(resource(closed_db).router(prefix=prefix))
+    return app
+
+
+@pytest.fixture
+async def client(app, db):
+    """A client of one item, one category and one note."""
+    await create_tables(db)
+    async with db.engine.begin() as connection:
+        await connection.run_sync(Note.__table__.create)
     async with client_of(app) as client:
         await client.post("/items/", json=NOTEBOOK)
         await client.post("/notes/", json={"text": "first"})

@@ -10,7 +10,8 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from catalogue import Category, create_tables
+from catalogue import Category, Item, create_tables
+from databases import emptying
 from sqlalchemy import String, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlmodel import select
@@ -48,7 +49,7 @@ async def db(url):
     """An open Database with empty tables, on a database that this module shares."""
     async with Database(url, pool=Pool(size=6, timeout=1)) as db:
         await create_tables(db)
-        await db.lane.fetchrow("TRUNCATE items, categories")
+        await db.lane.fetchrow(emptying([Category.__table__, Item.__table__]))
         yield db
 
 

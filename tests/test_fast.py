@@ -9,6 +9,7 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 
 import pytest
+from databases import emptying
 from sqlalchemy import (
     ARRAY,
     JSON,
@@ -151,11 +152,7 @@ async def db(url):
         await db.lane.fetchrow('CREATE SCHEMA IF NOT EXISTS "Other Schema"')
         async with db.engine.begin() as connection:
             await connection.run_sync(METADATA.create_all)
-            for table in METADATA.tables.values():
-                name = connection.dialect.identifier_preparer.format_table(table)
-                await connection.exec_driver_sql(
-                    f"TRUNCATE {name} RESTART IDENTITY CASCADE"
-                )
+            await connection.exec_driver_sql(emptying(METADATA.sorted_tables))
         yield db
 
 
@@ -412,9 +409,9 @@ async def test_a_shape_is_compiled_once(make, compiled):
         await store.count(Query())
         await store.delete(f"{n}", hard=False)
 
-    assert len(compiled) == 8
+    assert len(compiled) == 9  # a page that skips nothing has a statement of its own
     await store.update("b0", {"deleted_at": None})
-    assert len(compiled) == 9
+    assert len(compiled) == 10
 
 
 async def test_plans_are_bounded(make, compiled, monkeypatch):

@@ -57,14 +57,19 @@ ROWS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def app(closed_db):
+    app = FastAPI()
+    connect(app, closed_db)
+    app.include_router(Queried(closed_db).router(prefix="/items"))
+    app.include_router(Enveloped(closed_db).router(prefix="/enveloped"))
+    return app
+
+
 @pytest.fixture
-async def client(db):
+async def client(app, db):
     """A client of five items; what it reads is the same in every test."""
     await create_tables(db)
-    app = FastAPI()
-    connect(app, db)
-    app.include_router(Queried(db).router(prefix="/items"))
-    app.include_router(Enveloped(db).router(prefix="/enveloped"))
     async with client_of(app) as client:
         await client.post("/items/batch", json=ROWS)
         yield client

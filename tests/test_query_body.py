@@ -33,14 +33,19 @@ class Wordless(Queried):
     longest_list = 3
 
 
+@pytest.fixture(scope="module")
+def app(closed_db):
+    app = FastAPI()
+    connect(app, closed_db)
+    app.include_router(Queried(closed_db).router(prefix="/items"))
+    app.include_router(Wordless(closed_db).router(prefix="/wordless"))
+    return app
+
+
 @pytest.fixture
-async def client(db):
+async def client(app, db):
     """A client of nine items."""
     await create_tables(db)
-    app = FastAPI()
-    connect(app, db)
-    app.include_router(Queried(db).router(prefix="/items"))
-    app.include_router(Wordless(db).router(prefix="/wordless"))
     async with client_of(app) as client:
         rows = [{"name": f"n{n}", "price": n + 0.5, "tax": None} for n in range(1, 10)]
         await client.post("/items/batch", json=rows)

@@ -110,18 +110,16 @@ class Included(Posts):
     include = {"tags": OwnTags}  # noqa: RUF012 - as people write it
 
 
-@pytest.fixture(params=["fast", "orm", "memory"])
-async def client(request, db):
-    """A client of two posts and tags 1 to 5."""
-    async with db.engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    database = MemoryDatabase() if request.param == "memory" else db
+@pytest.fixture(params=["fast", "orm", "memory"], scope="module")
+def app(request, closed_db):
+    """An app over one kind of store."""
     app = FastAPI()
+    app.state.db = MemoryDatabase() if request.param == "memory" else closed_db
     problems.install(app)
 
     def served(resource):
         members = {"orm": True} if request.param == "orm" else {}
-        return type(resource.__name__, (resource,), members)(database)
+        return type(resource.__name__, (resource,), members)(app.state.db)
 
     app.include_router(served(Posts).router(prefix="/posts"))
     app.include_router(served(Owned).router(prefix="/owned"))
@@ -130,6 +128,16 @@ async def client(request, db):
     app.include_router(served(Included).router(prefix="/included"))
     app.include_router(served(Tags).router(prefix="/tags"))
     app.include_router(served(OwnTags).router(prefix="/own-tags"))
+    return app
+
+
+@pytest.fixture
+async def client(app, db):
+    """A client of two posts and tags 1 to 5."""
+    if isinstance(app.state.db, MemoryDatabase):
+        app.state.db.clear()
+    async with db.engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
     async with client_of(app) as client:
         for title in "ab":
             await client.post("/posts/", json={"title": title})

@@ -15,6 +15,7 @@ from catalogue import (
     ItemUpdate,
     create_tables,
 )
+from databases import emptying
 from sqlalchemy import String, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -77,8 +78,8 @@ async def db(url):
         await create_tables(db)
         async with db.engine.begin() as connection:
             await connection.run_sync(Base.metadata.create_all)
-            tables = "items, categories, repository_users"
-            await connection.exec_driver_sql(f"TRUNCATE {tables} RESTART IDENTITY")
+            tables = [t.__table__ for t in (Category, Item, User)]
+            await connection.exec_driver_sql(emptying(tables))
         yield db
 
 

@@ -19,6 +19,7 @@ from sqlmodel import Field, SQLModel
 from howdah import Database, Misconfigured, Resource, connect
 from howdah.memory import MemoryDatabase
 from howdah.resource import ResourceRoute
+from howdah.schemas import create_schema, update_schema
 
 pytestmark = pytest.mark.anyio
 
@@ -122,6 +123,31 @@ async def test_a_start_compiles_no_plan(counted):
 
     assert [answer.status_code for answer in answers] == [503, 503]
     assert (at_the_start, len(compiled)) == (0, 1)
+
+
+class Badge(SQLModel, table=True):
+    __tablename__ = "starting_badges"
+
+    id: int | None = Field(default=None, primary_key=True)
+    text: str = ""
+
+
+class Badges(Resource[Badge]):
+    filters = ("text",)
+
+
+async def test_schemas_of_writing_are_derived_by_the_first_request():
+    def derived() -> list[int]:
+        return [each.cache_info().misses for each in (create_schema, update_schema)]
+
+    before = derived()
+    app = make(MemoryDatabase(), [Badges])
+    at_the_start = derived()
+    async with client_of(app) as client:
+        await client.get("/badges/")
+
+    assert at_the_start == before
+    assert derived() == [number + 1 for number in before]
 
 
 SERVE = """

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import sqlalchemy
+from databases import emptying
 from sqlalchemy import MetaData
 
 from howdah import Database, Resource
@@ -28,8 +29,10 @@ class Backend:
     name: str
     prepared: Callable[[EmbeddedPostgres, Path, MetaData], AbstractContextManager[str]]
     """Give the address of a place with these tables, made once for many tests."""
-    opened: Callable[[str, MetaData], AbstractAsyncContextManager[Any]]
-    """Open what is there, its tables empty and its numbers at 1."""
+    database: Callable[[str], Any]
+    """Give what leads to such a place; one serves many tests, one after the other."""
+    opened: Callable[[Any, MetaData], AbstractAsyncContextManager[Any]]
+    """Open it, its tables empty and its numbers at 1."""
     resource: Callable[[type[Resource[Any]], Any], Resource[Any]]
     """Make a resource over what was opened."""
 
@@ -51,16 +54,18 @@ def sync_url(url: str) -> str:
     return url.replace("postgresql:", "postgresql+psycopg:")
 
 
-@asynccontextmanager
-async def fast(url: str, metadata: MetaData) -> AsyncIterator[Database]:
-    async with Database(url, pool=Pool(size=4)) as db:
-        await db.lane.fetchrow(truncate(metadata))
-        yield db
+def fast(url: str) -> Database:
+    return Database(url, pool=Pool(size=4))
+
+
+def by_psycopg(url: str) -> Database:
+    return fast(sync_url(url))
 
 
 @asynccontextmanager
-async def by_psycopg(url: str, metadata: MetaData) -> AsyncIterator[Database]:
-    async with fast(sync_url(url), metadata) as db:
+async def emptied(db: Database, metadata: MetaData) -> AsyncIterator[Database]:
+    async with db:
+        await db.lane.fetchrow(emptying(metadata.sorted_tables))
         yield db
 
 
@@ -73,8 +78,8 @@ def file(_server: EmbeddedPostgres, folder: Path, metadata: MetaData) -> Iterato
 
 
 @asynccontextmanager
-async def emptied(url: str, metadata: MetaData) -> AsyncIterator[Database]:
-    async with Database(url) as db:
+async def emptied_file(db: Database, metadata: MetaData) -> AsyncIterator[Database]:
+    async with db:
         async with db.engine.begin() as connection:
             for table in reversed(metadata.sorted_tables):
                 await connection.execute(table.delete())
@@ -85,11 +90,6 @@ def by_orm(resource: type[Resource[Any]], db: Database) -> Resource[Any]:
     return type(resource.__name__, (resource,), {"orm": True})(db)
 
 
-def truncate(metadata: MetaData) -> str:
-    names = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
-    return f"TRUNCATE {names} RESTART IDENTITY"
-
-
 @contextmanager
 def nowhere(
     _server: EmbeddedPostgres, _folder: Path, _metadata: MetaData
@@ -97,37 +97,52 @@ def nowhere(
     yield ""
 
 
+def memory(_address: str) -> MemoryDatabase:
+    return MemoryDatabase()
+
+
 @asynccontextmanager
-async def memory(_address: str, _metadata: MetaData) -> AsyncIterator[MemoryDatabase]:
-    yield MemoryDatabase()
+async def cleared(
+    db: MemoryDatabase, _metadata: MetaData
+) -> AsyncIterator[MemoryDatabase]:
+    db.clear()
+    yield db
 
 
 BACKENDS = (
     Backend(
         name="fast",
         prepared=postgres_database,
-        opened=fast,
+        database=fast,
+        opened=emptied,
         resource=lambda resource, db: resource(db),
     ),
     Backend(
         name="memory",
         prepared=nowhere,
-        opened=memory,
+        database=memory,
+        opened=cleared,
         resource=lambda resource, db: resource(db),
     ),
     Backend(
-        name="orm-asyncpg", prepared=postgres_database, opened=fast, resource=by_orm
+        name="orm-asyncpg",
+        prepared=postgres_database,
+        database=fast,
+        opened=emptied,
+        resource=by_orm,
     ),
     Backend(
         name="orm-psycopg",
         prepared=postgres_database,
-        opened=by_psycopg,
+        database=by_psycopg,
+        opened=emptied,
         resource=by_orm,
     ),
     Backend(
         name="sqlite",
         prepared=file,
-        opened=emptied,
+        database=Database,
+        opened=emptied_file,
         resource=lambda resource, db: resource(db),
     ),
 )

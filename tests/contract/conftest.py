@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
+from functools import cache
 from typing import Any
 
 import httpx
@@ -49,26 +50,44 @@ def address(backend, server, tmp_path_factory):
         yield stack.enter_context(backend.prepared(server, folder, Base.metadata))
 
 
+@pytest.fixture(scope="session")
+def database(backend, address) -> Any:
+    """What resources are made over, closed: one for all tests of the worker."""
+    return backend.database(address)
+
+
 @pytest.fixture
-async def db(backend, address) -> AsyncIterator[Any]:
-    """What resources are made over, with empty tables."""
-    async with backend.opened(address, Base.metadata) as db:
+async def db(backend, database) -> AsyncIterator[Any]:
+    """The same, open and with empty tables."""
+    async with backend.opened(database, Base.metadata) as db:
         yield db
 
 
-@pytest.fixture
-def store_of(backend, db) -> Callable[..., Store]:
-    """Give the store of a resource."""
-    return lambda resource: backend.resource(resource, db).store
+@pytest.fixture(scope="session")
+def stores(backend, database) -> Callable[..., Store]:
+    """Give the store of a resource, made once."""
+    return cache(lambda resource: backend.resource(resource, database).store)
 
 
 @pytest.fixture
-async def client(backend, db) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an app with all resources."""
+def store_of(stores, db) -> Callable[..., Store]:
+    """Give the store of a resource, over empty tables."""
+    return stores
+
+
+@pytest.fixture(scope="session")
+def app(backend, database) -> FastAPI:
+    """An app with all resources, made once: that takes longer than most tests."""
     app = FastAPI()
     problems.install(app)
     EarlyRoutes.install(app)
     for prefix, resource in PATHS.items():
-        app.include_router(backend.resource(resource, db).router(prefix=prefix))
+        app.include_router(backend.resource(resource, database).router(prefix=prefix))
+    return app
+
+
+@pytest.fixture
+async def client(app, db) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the app, over empty tables."""
     async with client_of(app) as client:
         yield client

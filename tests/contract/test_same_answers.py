@@ -431,7 +431,7 @@ def everywhere(server, tmp_path_factory):
             address = stack.enter_context(
                 backend.prepared(server, folder, Fuzzed.metadata)
             )
-            entered = backend.opened(address, Fuzzed.metadata)
+            entered = backend.opened(backend.database(address), Fuzzed.metadata)
             db = runner.run(opened.enter_async_context(entered))
             dbs.append((backend, db))
         yield Everywhere(runner, dbs)

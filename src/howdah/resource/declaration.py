@@ -5,6 +5,7 @@ What a declaration lacks or gets wrong is said here, when the app starts.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import getattr_static
 from types import MappingProxyType
 from typing import Any, ClassVar, cast
 
@@ -23,6 +24,8 @@ from howdah.models import (
 from howdah.query import Field, Language
 from howdah.resource.given import (
     Derived,
+    check_created,
+    check_updated,
     created,
     refuse_owned,
     refuse_secrets,
@@ -59,11 +62,15 @@ class Declaration:
 
     model: ClassVar[type[Any]]
     # A descriptor that has the type of what it gives; see `given`.
-    create_schema: ClassVar[type[BaseModel]] = cast("Any", Derived(created))
+    create_schema: ClassVar[type[BaseModel]] = cast(
+        "Any", Derived(created, check_created)
+    )
     """What new rows are made of; where none is given, derived from the model."""
-    update_schema: ClassVar[type[BaseModel]] = cast("Any", Derived(updated))
+    update_schema: ClassVar[type[BaseModel]] = cast(
+        "Any", Derived(updated, check_updated)
+    )
     """What of a row can be changed; where none is given, derived from the model."""
-    read_schema: ClassVar[type[BaseModel]] = cast("Any", Derived(shown))
+    read_schema: ClassVar[type[BaseModel]] = cast("Any", Derived(shown, shown))
     """What of a row is seen; where none is given, all but secret columns."""
     server_owned: ClassVar[tuple[str, ...]] = ()
     """Fields that people never write, beside keys and moments that are made."""
@@ -148,9 +155,8 @@ def read_layout(cls: type[Declaration]) -> Layout:
         raise Misconfigured(f"{cls.__name__} has no model; declare it")
     fields = mapped_columns(cls.model)
     _columns(cls, "server_owned", cls.server_owned, fields)
-    for schema in (cls.create_schema, cls.update_schema):
-        _columns(cls, schema.__name__, schema.model_fields, fields)
-        refuse_owned(cls, schema, fields)
+    for name in ("create_schema", "update_schema"):
+        _check_writable(cls, name, fields)
     refuse_shown_secrets(cls, cls.read_schema, cls.model)
     names = {
         shown: name
@@ -178,6 +184,20 @@ def read_layout(cls: type[Declaration]) -> Layout:
         kept=kept_answers(cls.model.__table__.metadata),
         links={name: _link(cls, name) for name in cls.relations},
     )
+
+
+def _check_writable(
+    cls: type[Declaration], name: str, fields: Mapping[str, Column[Any]]
+) -> None:
+    """Raise Misconfigured for a schema that nobody could write rows by."""
+    declared = getattr_static(cls, name)
+    if isinstance(declared, Derived):
+        # What is derived names what it may; many are never asked for.
+        declared.check(cls)
+        return
+    schema: type[BaseModel] = getattr(cls, name)
+    _columns(cls, schema.__name__, schema.model_fields, fields)
+    refuse_owned(cls, schema, fields)
 
 
 def schema_layout(

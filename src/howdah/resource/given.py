@@ -12,16 +12,20 @@ from sqlalchemy import Column
 from howdah.errors import Misconfigured
 from howdah.models import mapped_columns
 from howdah.schemas import (
+    create_fields,
     create_schema,
     holds_secret,
     is_hidden,
     is_made,
     read_schema,
+    update_fields,
     update_schema,
 )
 
 __all__ = (
     "Derived",
+    "check_created",
+    "check_updated",
     "created",
     "refuse_owned",
     "refuse_secrets",
@@ -37,8 +41,14 @@ class Derived:
     Not when the class is made: the model's relations may not be known by then.
     """
 
-    def __init__(self, derive: Callable[[type[Any]], type[BaseModel]]) -> None:
+    def __init__(
+        self,
+        derive: Callable[[type[Any]], type[BaseModel]],
+        check: Callable[[type[Any]], object],
+    ) -> None:
         self.derive = derive
+        self.check = check
+        """Raises Misconfigured where it cannot be; costs less than to derive it."""
 
     def __get__(self, resource: object, owner: type[Any]) -> type[BaseModel]:
         """Return the schema for the class that lacks it."""
@@ -55,6 +65,16 @@ def created(cls: type[Any]) -> type[BaseModel]:
 def updated(cls: type[Any]) -> type[BaseModel]:
     """Derive the schema of changes for a resource."""
     return update_schema(cls.model, without=_withheld(cls))
+
+
+def check_created(cls: type[Any]) -> None:
+    """Raise Misconfigured where no schema of new rows can be derived."""
+    create_fields(cls.model, without=_withheld(cls))
+
+
+def check_updated(cls: type[Any]) -> None:
+    """Raise Misconfigured where no schema of changes can be derived."""
+    update_fields(cls.model, without=_withheld(cls))
 
 
 def shown(cls: type[Any]) -> type[BaseModel]:

@@ -8,6 +8,7 @@ derived.py  a model -> the schemas to create, update and read its rows
 from howdah.schemas.columns import (
     enum_values,
     filter_type,
+    is_own_rule,
     is_readable,
     plain_type,
     read_type,
@@ -15,10 +16,12 @@ from howdah.schemas.columns import (
 )
 from howdah.schemas.derived import (
     absent,
+    create_fields,
     create_schema,
     holds_secret,
     is_hidden,
     read_schema,
+    update_fields,
     update_schema,
 )
 from howdah.schemas.forms import exact_fields, inexpressible
@@ -28,6 +31,7 @@ from howdah.schemas.strict import strict
 
 __all__ = (
     "absent",
+    "create_fields",
     "create_schema",
     "enum_values",
     "exact_fields",
@@ -38,6 +42,7 @@ __all__ = (
     "inside",
     "is_hidden",
     "is_made",
+    "is_own_rule",
     "is_readable",
     "is_server_owned",
     "parts",
@@ -45,6 +50,7 @@ __all__ = (
     "read_schema",
     "read_type",
     "strict",
+    "update_fields",
     "update_schema",
     "write_type",
 )

@@ -7,7 +7,7 @@ descriptions, examples, validators.
 from collections.abc import Container, Iterable, Mapping
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, NoReturn, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Union, cast, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -33,10 +33,12 @@ from howdah.schemas.parts import holds
 
 __all__ = (
     "absent",
+    "create_fields",
     "create_schema",
     "holds_secret",
     "is_hidden",
     "read_schema",
+    "update_fields",
     "update_schema",
 )
 
@@ -49,9 +51,8 @@ def create_schema(
 
     What may be left out is given by the column's default, or is NULL.
     """
-    fields = _writable(model, without)
-    _refuse_unfilled(model, {*dict(fields), *without})
-    return _schema(model, "Create", {n: _created(model, n, c) for n, c in fields})
+    mapped: Any = model
+    return _schema(model, "Create", create_fields(mapped, without=without))
 
 
 @cache
@@ -63,8 +64,29 @@ def update_schema(
     A field that is left out stays; one that is null becomes NULL, or is refused
     where the column has to have a value.
     """
+    mapped: Any = model
+    return _schema(model, "Update", update_fields(mapped, without=without))
+
+
+@cache
+def create_fields(
+    model: type[Any], *, without: frozenset[str] = frozenset()
+) -> "_Fields":
+    """Return the fields of new rows, or raise Misconfigured for what has no schema."""
+    fields = _writable(model, without)
+    _refuse_unfilled(model, {*dict(fields), *without})
+    _refuse_rules(model)
+    return {n: _created(model, n, c) for n, c in fields}
+
+
+@cache
+def update_fields(
+    model: type[Any], *, without: frozenset[str] = frozenset()
+) -> "_Fields":
+    """Return the fields of changes, or raise Misconfigured for what has no schema."""
     fields = [(n, c) for n, c in _writable(model, without) if not c.primary_key]
-    return _schema(model, "Update", {n: _updated(model, n, c) for n, c in fields})
+    _refuse_rules(model)
+    return {n: _updated(model, n, c) for n, c in fields}
 
 
 @cache
@@ -248,8 +270,6 @@ def _validators(model: type[Any], fields: Iterable[str]) -> dict[str, Any]:
     decorators = getattr(model, "__pydantic_decorators__", None)
     if decorators is None:
         return {}
-    if decorators.model_validators:
-        _refuse_rules(model, decorators.model_validators)
     validator: Any = field_validator
     return {
         # Bound to the model already: nothing more is to be bound to it.
@@ -274,8 +294,11 @@ def _named(wanted: Iterable[str], fields: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in wanted if name == "*" or name in fields)
 
 
-def _refuse_rules(model: type[Any], rules: Iterable[str]) -> NoReturn:
-    raise Misconfigured(
-        f"{model.__name__} has rules of the whole row ({', '.join(rules)}), which a "
-        "derived schema cannot keep; declare create_schema and update_schema"
-    )
+def _refuse_rules(model: type[Any]) -> None:
+    decorators = getattr(model, "__pydantic_decorators__", None)
+    rules = () if decorators is None else decorators.model_validators
+    if rules:
+        raise Misconfigured(
+            f"{model.__name__} has rules of the whole row ({', '.join(rules)}), which "
+            "a derived schema cannot keep; declare create_schema and update_schema"
+        )
