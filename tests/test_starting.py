@@ -113,6 +113,18 @@ async def test_a_request_builds_those_of_its_resource_once(counted):
     assert last == second
 
 
+async def test_the_document_builds_what_requests_need(counted):
+    app = make(MemoryDatabase())
+    app.openapi()
+    built = counted(TypeAdapter, "__init__")
+    async with client_of(app) as client:
+        await client.post("/asked/", json=NOTEBOOK)
+        answers = [await client.get(f"/{path}/") for path in ("asked", "labels")]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert built == []
+
+
 async def test_a_start_compiles_no_plan(counted):
     compiled = counted(CompilerElement, "compile")
     app = make(Database(NOWHERE))
