@@ -11,10 +11,11 @@ from sqlalchemy.dialects import postgresql
 from howdah import statements
 from howdah.errors import Misconfigured
 from howdah.paging import KeysetPage, OffsetPage
-from howdah.query import Query
+from howdah.query import Filter, Query, Sort
 from howdah.statements import (
     MATCH,
     Layout,
+    Target,
     filter_values,
     key_name,
     position_name,
@@ -51,11 +52,16 @@ def compiled(statement):
     ("statement", "parameters"),
     [
         (statements.get(layout()), {key_name(0)}),
-        (statements.list_rows(layout(), Query(), OffsetPage()), {"limit", "skip"}),
-        (statements.list_rows(layout(), Query(), KeysetPage()), {"limit"}),
+        (statements.list_rows(layout(), Query(), OffsetPage()), set()),
+        (
+            statements.list_rows(layout(), Query(), OffsetPage(skip=1, limit=101)),
+            {"limit", "skip"},
+        ),
+        (statements.list_rows(layout(), Query(), KeysetPage()), set()),
+        (statements.list_rows(layout(), Query(), KeysetPage(limit=999)), {"limit"}),
         (
             statements.list_rows(layout(), Query(), KeysetPage(position=(1,))),
-            {"limit", position_name(0)},
+            {position_name(0)},
         ),
         (
             statements.list_rows(
@@ -73,6 +79,26 @@ def compiled(statement):
 )
 def test_a_statement_asks_for_its_parameters_and_no_others(statement, parameters):
     assert set(compiled(statement).positiontup) == parameters
+
+
+@pytest.mark.parametrize(
+    ("filters", "is_known"),
+    [
+        ((), True),
+        ((Filter(field="title", operator="gte", value="a"),), True),
+        ((Filter(field="title", operator="contains", value="a"),), False),
+        ((Filter(field="size", operator="eq", value="small"),), False),
+    ],
+)
+def test_a_plan_is_kept_for_all_values_only_where_they_cannot_make_it_a_bad_one(
+    filters, is_known
+):
+    query = Query(filters=filters, sort=(Sort(field="title"),))
+
+    known = layout(filters={it.key: Target(column=it) for it in NOTES.columns})
+    statement = statements.list_rows(known, query, KeysetPage(limit=20))
+
+    assert ("limit" not in compiled(statement).positiontup) == is_known
 
 
 def test_the_value_of_an_enum_is_quoted():

@@ -126,7 +126,7 @@ class Lane:
     async def _attempt(
         self, statement: str, arguments: Sequence[Any]
     ) -> asyncpg.Record | None:
-        held = await self._acquire()
+        held = self._ready() or await self._acquire()
         try:
             if self._pooled:
                 row = await self._in_transaction(held, statement, arguments)
@@ -147,12 +147,18 @@ class Lane:
             await held.connection.execute(self._prelude)
             return await held.connection.fetchrow(statement, *arguments)
 
-    async def _acquire(self) -> "_Held":
+    def _ready(self) -> "_Held | None":
+        """Return the connection that was used last, if any is idle."""
         while self._idle:
             held = self._idle.pop()
             if held.fit(self._pool.recycle):
                 return held
             self._drop(held)
+        return None
+
+    async def _acquire(self) -> "_Held":
+        if held := self._ready():
+            return held
         if self._open < self.size:
             return await self._open_another()
         return await self._wait()

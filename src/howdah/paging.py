@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, urlencode
 from howdah.query import Faults, Query, only
 from howdah.settings import PageLimits
 
-__all__ = ("KeysetPage", "OffsetPage", "Page", "Slice", "links", "read_page")
+__all__ = ("KeysetPage", "Links", "OffsetPage", "Page", "Slice", "read_page")
 
 Direction = Literal["next", "prev"]
 
@@ -119,35 +119,41 @@ def _keyset(
     return KeysetPage(limit=limit, direction=place[0], position=place[1])
 
 
-def links(path: str, asked: str, page: Page, found: Slice, query: Query) -> str | None:
-    """Return the `Link` header (RFC 8288), or None; what was asked is kept in it."""
-    said = [
-        f'<{path}?{"&".join(_kept(asked, target))}>; rel="{relation}"'
-        for relation, target in _targets(page, found, query)
-    ]
-    return ", ".join(said) or None
-
-
 Target = tuple[tuple[str, str], ...]
 
 
-def _kept(asked: str, target: Target) -> Iterator[str]:
-    """Yield the parameters of a page's address, as they stand in it."""
-    gone = {"skip", "cursor", *(name for name, _ in target)}
-    if not _PLAIN.fullmatch(asked):
-        asked = urlencode(parse_qsl(asked, keep_blank_values=True))
-    for part in asked.split("&"):
-        if part and part.partition("=")[0] not in gone:
-            yield part
-    # None of ours has a character that would have to be escaped.
-    yield from (f"{name}={value}" for name, value in target)
+class Links:
+    """Where the pages around one are: what its address asks is kept in theirs."""
+
+    def __init__(self, asked: str, page: Page, query: Query) -> None:
+        if not _PLAIN.fullmatch(asked):
+            asked = urlencode(parse_qsl(asked, keep_blank_values=True))
+        self._page = page
+        self._mark = _mark(query)
+        self._kept = [
+            (part.partition("=")[0], part) for part in asked.split("&") if part
+        ]
+
+    def header(self, path: str, found: Slice) -> str | None:
+        """Return the `Link` header (RFC 8288), or None without other pages."""
+        said = [
+            f'<{path}?{self._address(target)}>; rel="{relation}"'
+            for relation, target in _targets(self._page, found, self._mark)
+        ]
+        return ", ".join(said) or None
+
+    def _address(self, target: Target) -> str:
+        gone = {"skip", "cursor", *(name for name, _ in target)}
+        kept = [part for name, part in self._kept if name not in gone]
+        # None of ours has a character that would have to be escaped.
+        return "&".join([*kept, *(f"{name}={value}" for name, value in target)])
 
 
 # What an address may hold unescaped, and be of no meaning in a header.
 _PLAIN = re.compile(r"[\w.~&=:,/-]*", re.ASCII)
 
 
-def _targets(page: Page, found: Slice, query: Query) -> Iterator[tuple[str, Target]]:
+def _targets(page: Page, found: Slice, mark: str) -> Iterator[tuple[str, Target]]:
     if isinstance(page, OffsetPage):
         if found.more:
             yield "next", (("skip", str(page.skip + page.limit)),)
@@ -158,7 +164,6 @@ def _targets(page: Page, found: Slice, query: Query) -> Iterator[tuple[str, Targ
             yield "prev", (("limit", str(page.skip)), ("skip", "0"))
         return
     backward = page.direction == "prev"
-    mark = _mark(query)
     if found.last is not None and (found.more or backward):
         yield "next", (("cursor", _encode("next", mark, found.last)),)
     if found.first is not None and (page.position is not None and not backward):

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Awaitable
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -84,6 +85,7 @@ def find_app(name: str) -> Any:
 
 def settled(served: ASGIApp) -> ASGIApp:
     """Return the app, with what its start-up made frozen for the collector."""
+    telemetry = _Telemetry(served)
 
     async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
         async def tell(message: Message) -> None:
@@ -100,9 +102,36 @@ def settled(served: ASGIApp) -> ASGIApp:
     def serve(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "lifespan":
             return lifespan(scope, receive, send)
+        if telemetry.is_off():
+            # FastAPI's own word for a request that nobody is told of.
+            scope.setdefault("fastapi.telemetry", None)
         return served(scope, receive, send)
 
     return serve
+
+
+class _Telemetry:
+    """Whether FastAPI has anybody to tell of requests.
+
+    It looks for a provider at each of them, in the environment too, which takes longer
+    than to find the route. Here it looks once a second.
+    """
+
+    def __init__(self, served: ASGIApp) -> None:
+        watching = getattr(served, "_native_telemetry", None)
+        self._enabled = getattr(watching, "enabled", lambda: True)
+        self._off = False
+        self._until = 0.0
+
+    def is_off(self) -> bool:
+        """Say whether there was nobody when it looked last."""
+        now = monotonic()
+        if now >= self._until:
+            self._off, self._until = not self._enabled(), now + _GLANCE
+        return self._off
+
+
+_GLANCE = 1.0  # seconds
 
 
 def _settle() -> None:

@@ -64,9 +64,9 @@ def _places(
 
 
 def _outer(texts: str) -> tuple[str, str]:
-    first, _, _ = texts.partition(SEPARATOR)
-    _, _, last = texts.rpartition(SEPARATOR)
-    return first, last
+    # Not by partition: it would copy all that is between.
+    first, last = texts.find(SEPARATOR), texts.rfind(SEPARATOR)
+    return texts if first < 0 else texts[:first], texts[last + 1 :]
 
 
 def _reversed(texts: str) -> str:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
@@ -39,13 +39,14 @@ from howdah.fast.table import FastTable
 from howdah.fast.texts import Columns, text_batch, text_changes
 from howdah.limits import largest
 from howdah.paging import OffsetPage, Page, Slice
-from howdah.query import SHOW_ALL, Query, Show, Sort
+from howdah.query import SHOW_ALL, Query, Show
 from howdah.rendering import read_position
 from howdah.sent import SentChanges, SentRows
 from howdah.statements import (
     IDS,
     MATCH,
     Becoming,
+    Bounds,
     Layout,
     change_name,
     filter_values,
@@ -70,7 +71,7 @@ class FastStore(FastTable):
 
     def __init__(self, database: Database, layout: Layout, *, model: str) -> None:
         super().__init__(database, layout, model=model)
-        self._places = lru_cache(_MOST_PLACES)(partial(_place_names, layout))
+        self._places: dict[object, tuple[str, ...] | None] = {}
 
     async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
         """Return the row, or raise NotFound; `show` says what of it."""
@@ -82,13 +83,12 @@ class FastStore(FastTable):
         """Return a page of rows, in the query's order and then that of their keys."""
         query = self._countable(query)
         plan = self._plan(
-            ("list", query.shape, _page_shape(page)),
+            ("list", query.shape, self._page_shape(query, page)),
             lambda: statements.list_rows(self._layout, query, page),
         )
         values = filter_values(query) | self._place(query, page)
         answer = await self._read(plan, values)
-        places = self._places(query.sort, query.show, query.search and "words")
-        found = page_of(tuple(answer), query, page, places)
+        found = page_of(tuple(answer), query, page, self._place_names(query))
         if query.count == "estimated" and found.total is None:
             total = await self._estimate(query)
             found = replace(found, total=total, estimated=True)
@@ -432,6 +432,22 @@ class FastStore(FastTable):
         """Return what Python fills in where an upsert changes a row."""
         return {touch_name(name): fill(given) for name, fill in self._touches.items()}
 
+    def _place_names(self, query: Query) -> tuple[str, ...] | None:
+        """Return the fields of a row that tell its position, None where none do."""
+        places = self._places
+        if query.shape not in places:
+            if len(places) >= _MOST_PLACES:
+                places.pop(next(iter(places)))
+            places[query.shape] = statements.place_names(self._layout, query)
+        return places[query.shape]
+
+    def _page_shape(self, query: Query, page: Page) -> tuple[object, ...]:
+        bounds = Bounds.of(self._layout, query, page)
+        if isinstance(page, OffsetPage):
+            return (bounds,)
+        nulls = page.position and tuple(value is None for value in page.position)
+        return (bounds, page.direction, nulls)
+
     def _place(self, query: Query, page: Page) -> dict[str, Any]:
         """Return the parameters of a page."""
         values: dict[str, Any] = {"limit": page.limit}
@@ -462,13 +478,6 @@ class FastStore(FastTable):
         )
 
 
-def _place_names(
-    layout: Layout, sort: tuple[Sort, ...], show: Show, search: str | None
-) -> tuple[str, ...] | None:
-    """Return the fields of a row that tell its position, None where none do."""
-    return statements.place_names(layout, Query(sort=sort, show=show, search=search))
-
-
 def _key(values: Sequence[Any]) -> Any:
     """Return a key of one column as its value, None where it is not shown."""
     if any(value is None for value in values):
@@ -478,10 +487,3 @@ def _key(values: Sequence[Any]) -> Any:
 
 def _named(values: Mapping[str, Any]) -> dict[str, Any]:
     return {value_name(name): value for name, value in values.items()}
-
-
-def _page_shape(page: Page) -> tuple[object, ...]:
-    if isinstance(page, OffsetPage):
-        return ("offset",)
-    nulls = page.position and tuple(value is None for value in page.position)
-    return ("keyset", page.direction, nulls)

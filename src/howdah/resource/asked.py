@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import Request
 
-from howdah.paging import Page, read_page
+from howdah.paging import Links, Page, read_page
 from howdah.query import SHOW_ALL, Faults, Query, Show, nearest, only
 from howdah.resource.rows import Rows
 from howdah.route import dependency_parameters
@@ -35,12 +35,11 @@ ADDRESS_OF_BODY = PAGE
 """What may stand in the address beside a body: what links have, which wins."""
 
 Texts = dict[str, list[str]]
+Asked = tuple[Query, Page, Links]
 
 
-def read_list(
-    resource: Rows[Any], request: Request, *, words: bool = False
-) -> tuple[Query, Page]:
-    """Return the query and the page that an address asks for, words where it may."""
+def read_list(resource: Rows[Any], request: Request, *, words: bool = False) -> Asked:
+    """Return query, page and links that an address asks for, words where it may."""
     address: bytes = request.scope["query_string"]
     known = resource.read.get((words, address))
     if known is None:
@@ -55,18 +54,14 @@ _MOST_KEPT, _LONGEST_KEPT = 500, 200
 
 
 def _keep(
-    read: dict[tuple[bool, bytes], tuple[Query, Page]],
-    asked: tuple[bool, bytes],
-    found: tuple[Query, Page],
+    read: dict[tuple[bool, bytes], Asked], asked: tuple[bool, bytes], found: Asked
 ) -> None:
     if len(read) >= _MOST_KEPT:
         read.pop(next(iter(read)), None)
     read[asked] = found
 
 
-def _read_list(
-    resource: Rows[Any], request: Request, *, words: bool
-) -> tuple[Query, Page]:
+def _read_list(resource: Rows[Any], request: Request, *, words: bool) -> Asked:
     faults = Faults()
     own = (*PAGE, "q") if words else PAGE
     given = _known(request, (*own, *resource.language.names), faults)
@@ -74,12 +69,10 @@ def _read_list(
     query = resource.language.read(given, search=search, faults=faults)
     page = read_page(given, resource.page, query, faults)
     faults.check()
-    return query, page
+    return query, page, _links(request, page, query)
 
 
-def read_body(
-    resource: Rows[Any], request: Request, body: Mapping[str, Any]
-) -> tuple[Query, Page]:
+def read_body(resource: Rows[Any], request: Request, body: Mapping[str, Any]) -> Asked:
     """Return the query and the page that a body asks for, and links behind it."""
     faults = Faults()
     address = _known(request, ADDRESS_OF_BODY, faults)
@@ -95,7 +88,12 @@ def read_body(
         kept = _page_of({"limit": members["limit"]}, (), faults)
         read_page(kept, resource.page, query, faults)
     faults.check()
-    return query, page
+    return query, page, _links(request, page, query)
+
+
+def _links(request: Request, page: Page, query: Query) -> Links:
+    asked: bytes = request.scope["query_string"]
+    return Links(asked.decode("latin-1"), page, query)
 
 
 def read_count(resource: Rows[Any], request: Request) -> Query:

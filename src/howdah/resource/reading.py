@@ -41,8 +41,7 @@ def list_action(resource: Rows[Any]) -> Action:
 
     async def list_rows(request: Request) -> Response:
         """List rows."""
-        query, page = read_list(resource, request)
-        return await answer_page(resource, request, query, page)
+        return await answer_page(resource, request, *read_list(resource, request))
 
     return Action(
         "list",
@@ -62,8 +61,8 @@ def search_action(resource: Rows[Any]) -> Action:
 
     async def search(request: Request) -> Response:
         """List the rows that hold the words."""
-        query, page = read_list(resource, request, words=True)
-        return await answer_page(resource, request, query, page)
+        asked = read_list(resource, request, words=True)
+        return await answer_page(resource, request, *asked)
 
     return Action(
         "search",
@@ -86,8 +85,8 @@ def query_action(resource: Rows[Any]) -> Action:
 
         The Link header has the addresses of other pages: send the same body there.
         """
-        query, page = read_body(resource, request, body)
-        return await answer_page(resource, request, query, page)
+        asked = read_body(resource, request, body)
+        return await answer_page(resource, request, *asked)
 
     def takes() -> list[inspect.Parameter]:
         asked = Annotated[dict[str, Any], WithJsonSchema(body_schema(resource))]

@@ -78,6 +78,8 @@ _CHANGES = ("strip_whitespace", "to_lower", "to_upper")
 def _keeps(info: Any, column: Column[Any] | None) -> bool:
     """Say whether a field has the value that is sent, and the column takes it so."""
     rules = (*info.metadata, *inside(info.annotation))
+    if info.validation_alias is not None:
+        return False
     if any(getattr(rule, change, False) for rule in rules for change in _CHANGES):
         return False
     kinds: Sequence[Any] = parts(info.annotation)

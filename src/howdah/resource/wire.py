@@ -14,7 +14,7 @@ from fastapi import Request, Response
 from pydantic import BeforeValidator
 
 from howdah.errors import PreconditionRequired
-from howdah.paging import OffsetPage, Page, Slice, links
+from howdah.paging import Links, OffsetPage, Page, Slice
 from howdah.query import Query
 from howdah.resource.rows import Rows
 from howdah.store import Match, Row
@@ -40,7 +40,7 @@ TOTAL_KIND = "X-Total-Count-Kind"
 
 
 async def answer_page(
-    resource: Rows[Any], request: Request, query: Query, page: Page
+    resource: Rows[Any], request: Request, query: Query, page: Page, links: Links
 ) -> Response:
     """Answer a list or a search: the page, its links, the total where it is asked.
 
@@ -50,9 +50,8 @@ async def answer_page(
     if resource.envelope and query.count is None:
         query = replace(query, count="exact")
     found = await resource.list(query, page)
-    asked = request.scope["query_string"].decode("latin-1")
     headers = {}
-    if link := links(_path(request), asked, page, found, query):
+    if link := links.header(_path(request), found):
         headers["Link"] = link
     if found.total is not None:
         kind = "estimated" if found.estimated else "exact"
@@ -199,8 +198,10 @@ class _JSON(Response):
 
     def __init__(self, body: bytes, status: int, headers: Mapping[str, str]) -> None:
         self.body, self.status_code, self.background = body, status, None
-        self.raw_headers = [
-            *((n.lower().encode(), v.encode("latin-1")) for n, v in headers.items()),
-            (b"content-length", b"%d" % len(body)),
-            (b"content-type", b"application/json"),
-        ]
+        self.raw_headers = [(b"content-length", b"%d" % len(body)), _IS_JSON]
+        for name, value in headers.items():
+            line = (name.lower().encode(), value.encode("latin-1"))
+            self.raw_headers.append(line)
+
+
+_IS_JSON = (b"content-type", b"application/json")

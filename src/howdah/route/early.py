@@ -15,9 +15,10 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from howdah.route.choice import Choice, Routes, is_sure, path_of
+from howdah.route.heard import Heard
 from howdah.route.places import places_in
 from howdah.route.quick import QuickRouter
-from howdah.route.thin import RAISED, Heard, Thin, ThinRoute
+from howdah.route.thin import THIN, Raised, ThinRoute, Way
 
 __all__ = ("EarlyRoutes",)
 
@@ -43,22 +44,25 @@ class EarlyRoutes:
         if thin is None:
             await self.app(scope, receive, send)
             return
-        heard, above = Heard(receive), scope.get("fastapi", {})
+        heard, before = Heard(receive), dict(scope)
         try:
-            given = await thin.read(scope, child["path_params"], heard)
-            if given is not None:
+            asked = await thin.read(scope, child["path_params"], heard)
+            if asked is not None:
                 scope.update(child)
+                scope[THIN] = True
                 scope.setdefault("router", self._router)
+                above = before.get("fastapi", {})
                 scope["fastapi"] = {**above, "effective_route_context": place}
-                response = await thin.run(**given)
+                response = await thin.answer(asked)
         except Exception as exc:  # noqa: BLE001 - the app's handlers are for any
-            scope[RAISED], scope["fastapi"], given = exc, above, None
-        if given is None:
+            Raised(exc).put(scope, before)
+            asked = None
+        if asked is None:
             await self.app(scope, heard, send)
         else:
             await response(scope, heard, send)
 
-    def _found(self, scope: Scope) -> tuple[Any, Scope, Thin | None]:
+    def _found(self, scope: Scope) -> tuple[Any, Scope, Way | None]:
         path = path_of(scope) if scope["type"] == "http" else None
         if path is None:
             return _NOBODY

@@ -8,6 +8,7 @@ derived.py  a model -> the schemas to create, update and read its rows
 from howdah.schemas.columns import (
     enum_values,
     filter_type,
+    is_own_rule,
     is_readable,
     plain_type,
     read_type,
@@ -41,6 +42,7 @@ __all__ = (
     "inside",
     "is_hidden",
     "is_made",
+    "is_own_rule",
     "is_readable",
     "is_server_owned",
     "parts",

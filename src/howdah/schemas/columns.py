@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from decimal import Decimal
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from uuid import UUID
 
 from pydantic import (
@@ -54,6 +54,7 @@ from howdah.models import Base64
 __all__ = (
     "enum_values",
     "filter_type",
+    "is_own_rule",
     "is_readable",
     "largest",
     "plain_type",
@@ -93,6 +94,11 @@ def is_readable(kind: type[Any]) -> bool:
     except PydanticSchemaGenerationError:
         return False
     return True
+
+
+def is_own_rule(rule: object) -> bool:
+    """Say whether a rule is one of derived schemas, which knows no way of reading."""
+    return isinstance(rule, Digits) or any(rule is own for own in _OWN)
 
 
 def plain_type(type_: TypeEngine[Any]) -> TypeEngine[Any]:
@@ -286,6 +292,11 @@ _AwareMoment = Annotated[dt.datetime, AwareDatetime, AfterValidator(_in_utc)]
 _NaiveMoment = Annotated[dt.datetime, AfterValidator(_to_utc), _LOCAL_MOMENT]
 _NaiveTime = Annotated[dt.time, AfterValidator(_without_zone), _LOCAL_TIME]
 _AwareTime = Annotated[dt.time, AfterValidator(_with_zone)]
+_OWN = tuple(
+    rule
+    for kind in (_AwareMoment, _NaiveMoment, _AwareTime, _NaiveTime)
+    for rule in get_args(kind)[1:]
+)
 _AnyAddress = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 _Address = Annotated[_AnyAddress, BeforeValidator(_address)]
 _SomeJson = dict[str, JsonValue] | list[JsonValue] | str | bool | int | float

@@ -13,6 +13,7 @@ it can be compiled once (`fast`) and filled in for ever.
     places.py      values by name, or carried by the statement
     conditions.py  filters and search -> WHERE
     order.py       sort and position -> ORDER BY and what lies behind a position
+    bounds.py      how many rows, in the statement or as a parameter
     slices.py      the rows of one page, range by range of an index
     reading.py     get, list, count
     writing.py     create, update, delete, restore
@@ -24,6 +25,7 @@ it can be compiled once (`fast`) and filled in for ever.
     culprits.py    which rows of a batch break a rule
 """
 
+from howdah.statements.bounds import Bounds
 from howdah.statements.conditions import filter_name, filter_values
 from howdah.statements.culprits import Becoming, alike, culprits, without_value
 from howdah.statements.given import ROWS, given_rows, sent_name, value_name
@@ -90,6 +92,7 @@ __all__ = (
     "SEPARATOR",
     "TURN",
     "Becoming",
+    "Bounds",
     "Change",
     "ColumnOfRows",
     "Embed",

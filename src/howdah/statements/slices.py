@@ -11,12 +11,9 @@ from typing import Any
 
 from sqlalchemy import (
     CTE,
-    BindParameter,
     ColumnElement,
-    Integer,
     Select,
     Subquery,
-    bindparam,
     func,
     literal_column,
     select,
@@ -26,11 +23,12 @@ from sqlalchemy import (
 from howdah.indexes import Indexes
 from howdah.paging import KeysetPage, OffsetPage, Page
 from howdah.query import Query
+from howdah.statements.bounds import Bounds
 from howdah.statements.conditions import conditions
 from howdah.statements.layout import Layout
 from howdah.statements.order import Part, Stretch, behind, stretches
 
-__all__ = ("number", "order_name", "sliced", "with_order")
+__all__ = ("order_name", "sliced", "with_order")
 
 
 def sliced(
@@ -42,14 +40,15 @@ def sliced(
 ) -> Select[Any]:
     """Select columns of a page's rows, and of one more, which tells of more pages."""
     found = select(*columns).where(*conditions(layout, query))
+    bounds = Bounds.of(layout, query, page)
     if query.search is not None:
-        return _searched(found, page, parts)
+        return _searched(found, page, parts, bounds)
     if not isinstance(page, OffsetPage):
         indexed = _indexed(layout, query, parts)
         ranges = _ranges(page, parts, indexed)
         if ranges:
-            return _joined(found, page, parts, ranges, indexed)
-    return _limited(_behind(found, page, parts), page, _ordered(page, parts))
+            return _joined(found, page, parts, bounds, ranges, indexed)
+    return bounds.cut(_behind(found, page, parts), _ordered(page, parts))
 
 
 def order_name(number: int) -> str:
@@ -61,11 +60,6 @@ def with_order(parts: Sequence[Part]) -> Iterator[ColumnElement[Any]]:
     """Yield the parts of an order under those names."""
     for n, part in enumerate(parts):
         yield part.column.label(order_name(n))
-
-
-def number(name: str) -> BindParameter[int]:
-    """Return the parameter of a number of rows."""
-    return bindparam(name, type_=Integer)
 
 
 def _indexed(layout: Layout, query: Query, parts: Sequence[Part]) -> int:
@@ -90,6 +84,7 @@ def _joined(
     found: Select[Any],
     page: KeysetPage,
     parts: Sequence[Part],
+    bounds: Bounds,
     ranges: Sequence[Stretch],
     indexed: int,
 ) -> Select[Any]:
@@ -98,7 +93,7 @@ def _joined(
     def beginning(rows: Select[Any], stretch: Stretch) -> Select[Any]:
         backward = page.direction == "prev"
         clauses = stretch.clauses(parts, backward=backward, indexed=indexed)
-        return _limited(rows.where(stretch.condition), page, clauses)
+        return bounds.cut(rows.where(stretch.condition), clauses)
 
     if len(ranges) == 1:
         return beginning(found, ranges[0])
@@ -106,10 +101,12 @@ def _joined(
     beginnings = [beginning(rows, stretch) for stretch in ranges]
     # A SELECT around each, as a bare one would give its ORDER BY to the whole.
     joined = union_all(*(select(each.subquery()) for each in beginnings))
-    return _outer(found, joined.subquery("__ranges"), page, parts)
+    return _outer(found, joined.subquery("__ranges"), page, parts, bounds)
 
 
-def _searched(found: Select[Any], page: Page, parts: Sequence[Part]) -> Select[Any]:
+def _searched(
+    found: Select[Any], page: Page, parts: Sequence[Part], bounds: Bounds
+) -> Select[Any]:
     """Select a page of what a search finds, found before it is put in order.
 
     PostgreSQL does not know how many rows hold the words. Left to choose, it may walk
@@ -117,14 +114,14 @@ def _searched(found: Select[Any], page: Page, parts: Sequence[Part]) -> Select[A
     """
     rows = _with_order(_behind(found, page, parts), parts)
     if isinstance(page, OffsetPage) or len(parts) > 1:
-        return _outer(found, _fenced(rows), page, parts)
-    near = _near(rows, page, parts)
-    many = select(func.count()).select_from(near).scalar_subquery() > number("limit")
+        return _outer(found, _fenced(rows), page, parts, bounds)
+    near = _near(rows, page, parts, bounds)
+    many = select(func.count()).select_from(near).scalar_subquery() > bounds.most()
     both = union_all(
         select(near).where(many),
         select(_fenced(rows.where(~many))),
     )
-    return _outer(found, both.subquery("__both"), page, parts)
+    return _outer(found, both.subquery("__both"), page, parts, bounds)
 
 
 def _fenced(rows: Select[Any]) -> Subquery:
@@ -132,7 +129,9 @@ def _fenced(rows: Select[Any]) -> Subquery:
     return rows.offset(literal_column("0")).subquery("__matches")
 
 
-def _near(rows: Select[Any], page: KeysetPage, parts: Sequence[Part]) -> CTE:
+def _near(
+    rows: Select[Any], page: KeysetPage, parts: Sequence[Part], bounds: Bounds
+) -> CTE:
     """Return those of the next few rows by key that are matches.
 
     Words that many rows have fill a page from them, and the rest need not be found.
@@ -143,25 +142,29 @@ def _near(rows: Select[Any], page: KeysetPage, parts: Sequence[Part]) -> CTE:
     few = _behind(select(other.column), page, [other]).order_by(
         other.clause(backward=_is_backward(page))
     )
-    end = few.offset(number("limit") * _NEAR).limit(literal_column("1"))
+    end = few.offset(bounds.most(times=_NEAR)).limit(literal_column("1"))
     down = part.descending is not _is_backward(page)
     last = end.scalar_subquery()
     within = part.column >= last if down else part.column <= last
     clauses = _ordered(page, parts)
-    return _limited(rows.where(within), page, clauses).cte("__near")
+    return bounds.cut(rows.where(within), clauses).cte("__near")
 
 
 # How many times a page's rows are looked at, before all matches are found.
-_NEAR: ColumnElement[int] = literal_column("10")
+_NEAR = 10
 
 
 def _outer(
-    found: Select[Any], rows: Subquery, page: Page, parts: Sequence[Part]
+    found: Select[Any],
+    rows: Subquery,
+    page: Page,
+    parts: Sequence[Part],
+    bounds: Bounds,
 ) -> Select[Any]:
     """Select a page of rows that have been selected with their order."""
     columns: Any = rows.c
     chosen = select(*(columns[str(c.key)] for c in found.selected_columns))
-    return _limited(chosen, page, _ordered(page, parts, rows))
+    return bounds.cut(chosen, _ordered(page, parts, rows))
 
 
 def _behind(found: Select[Any], page: Page, parts: Sequence[Part]) -> Select[Any]:
@@ -182,13 +185,6 @@ def _ordered(
     for n, part in enumerate(parts):
         column: Any = part.column if rows is None else rows.c[order_name(n)]
         yield part.named(column, backward=_is_backward(page))
-
-
-def _limited(
-    rows: Select[Any], page: Page, clauses: Iterable[ColumnElement[Any]]
-) -> Select[Any]:
-    rows = rows.order_by(*clauses).limit(number("limit") + literal_column("1"))
-    return rows.offset(number("skip")) if isinstance(page, OffsetPage) else rows
 
 
 def _is_backward(page: Page) -> bool:
