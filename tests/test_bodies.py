@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from howdah.resource.bodies import late, quick_rows
+from howdah.resource.bodies import late, quick_row, quick_rows
 from howdah.route.texts import read_json
 from howdah.schemas import create_schema, strict, update_schema
 
@@ -118,6 +118,7 @@ BODIES = st.tuples(
     )
 )
 QUICK = {name: quick_rows(it, FIELDS, most=3) for name, it in SCHEMAS.items()}
+QUICK_ROW = {name: quick_row(it, FIELDS, never_null=()) for name, it in SCHEMAS.items()}
 STRICT = {name: TypeAdapter(list[strict(it)]) for name, it in SCHEMAS.items()}
 
 
@@ -142,6 +143,32 @@ def test_what_is_read_at_once_is_what_is_read_strictly(name, body):
         assert [row.keys() for row in rows.given] == [
             model.model_fields_set for model in models
         ]
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(sorted(SCHEMAS)), OBJECTS)
+def test_one_row_is_read_at_once_as_it_is_read_strictly(name, row):
+    body = f"{{{row}}}".encode()
+
+    read = QUICK_ROW[name](body)
+
+    if read is not None:
+        (model,) = STRICT[name].validate_python([read_json(body)])
+        assert typed([read.__dict__]) == typed([model.__dict__])
+        assert read.model_fields_set == model.model_fields_set
+        assert isinstance(read, SCHEMAS[name])
+
+
+def test_one_row_is_read_at_once():
+    row = QUICK_ROW["given"](b'{"theName": "a:b", "at": "2024-02-03T04:05:06Z"}')
+    change = quick_row(SCHEMAS["given"], FIELDS, never_null=("at",))
+
+    assert row.name == "a:b"
+    assert row.model_fields_set == {"name", "at"}
+    assert QUICK_ROW["given"](b'{"name": "a", "name": "b"}') is None
+    assert QUICK_ROW["given"](b'{"name": "a", "other": 1}') is None
+    assert QUICK_ROW["given"](b'[{"name": "a"}]') is None
+    assert change(b'{"name": "a", "at": null}') is None
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import csv
 import enum
+import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from io import BytesIO, StringIO
@@ -135,7 +136,9 @@ async def things(db):
     return db
 
 
-async def loaded(db, text: str, schema, tmp_path, model=Thing, **options) -> str:
+async def loaded(
+    db, text: str, schema, tmp_path, model=Thing, *, kind="csv", **options
+) -> str:
     """Load a file into the empty table; return all that can be seen of it."""
     bad = tmp_path / "bad.csv"
     bad.unlink(missing_ok=True)
@@ -143,7 +146,7 @@ async def loaded(db, text: str, schema, tmp_path, model=Thing, **options) -> str
     kept = LoadOptions(skip_bad=bad, force=True, **options)
     await execute(db, f"TRUNCATE {model.__tablename__}")
     try:
-        source = Source(file=BytesIO(text.encode()))
+        source = Source(file=BytesIO(text.encode()), format=kind)
         report = repr(await load(db, source, target=target, options=kept))
     except HowdahError as error:
         report = repr(error)
@@ -177,7 +180,7 @@ async def as_rows(db, text, schema, model, **written):
     async with db.lane.connection() as connection:
         types = await types_of(connection, model.__table__)
     with open_reader(source) as reader:
-        plan = make_plan(target, reader.names, sparse=False)
+        plan = make_plan(target, reader.names, sparse=reader.sparse)
         way = straight_of(plan, reader.names, source=source, types=types)
         return way and way.rows(next(reader.batches(1000)))
 
@@ -315,6 +318,63 @@ async def test_a_file_comes_to_the_same_straight_and_by_records(
         assert straight == records, text
 
 
+NESTED = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=3)),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner),
+    max_leaves=3,
+)
+
+
+@st.composite
+def objects(draw: Any) -> str:
+    """Draw a file of JSON objects, most of them good and most with the same keys."""
+    names = draw(st.lists(st.sampled_from(NAMES), max_size=4, unique=True))
+    names = list(dict.fromkeys(["name", "exact", *names]))
+    good = {"name": st.sampled_from(["a", "ü"]), "exact": st.sampled_from([1.5, 2])}
+    lines = []
+    for _ in range(draw(st.integers(1, 7))):
+        odd = draw(st.sampled_from([None, None, *names]))
+        row = {name: draw(good.get(name, st.none())) for name in names}
+        if odd:
+            row[odd] = draw(st.one_of(CELLS[odd], NESTED, st.integers(), st.floats()))
+        if draw(st.integers(0, 9)) == 0:
+            del row[draw(st.sampled_from(names))]
+        ascii_ = draw(st.booleans())
+        lines.append(json.dumps(row, ensure_ascii=ascii_))
+    if draw(st.integers(0, 4)) == 0:
+        odd_lines = ["", " ", "0", "{}", "{}\r{}", '{"name": "a"', '"exact": 1}']
+        odd_lines += ['{"name": "a", "exact": 1, "name": "b"}', "{},0,{}", "[{}]"]
+        lines.insert(draw(st.integers(1, len(lines))), draw(st.sampled_from(odd_lines)))
+    return "\n".join(lines) + draw(st.sampled_from(["", "\n", "\n\n"]))
+
+
+@pytest.mark.parametrize("chunk", [2, 1000])
+async def test_objects_come_to_the_same_straight_and_by_records(
+    things, tmp_path, chunk
+):
+    drawn: list[str] = []
+
+    @settings(
+        max_examples=150,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(objects())
+    def draw(text: str) -> None:
+        drawn.append(text)
+
+    draw()
+    for text in drawn:
+        if any("\ud800" <= each <= "\udfff" for each in text):
+            continue
+        straight, records = [
+            await loaded(things, text, each, tmp_path, kind="ndjson", chunk=chunk)
+            for each in (ThingCreate, Looked)
+        ]
+        assert straight == records, text
+
+
 @settings(deadline=None, database=None)
 @given(st.text('ab,"\n\r\x1e', max_size=30), st.integers(1, 3))
 def test_columns_at_one_stroke_are_those_of_the_rows(text, width):
@@ -430,6 +490,22 @@ async def test_lines_stay_as_they_are_where_they_may(things, text, format, rows)
         assert found.form.delimiter is None
     else:
         assert found.text.decode() == rows.replace("{}", "it's")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param('{"name": "b", "exact": 1}\n', id="the same keys"),
+        pytest.param('{"exact": 1, "name": "\\u00fc\\n\\t"}', id="in another order"),
+    ],
+)
+async def test_objects_with_the_same_keys_go_straight(things, more):
+    text = '{"name": "a", "exact": null}\n' + more
+
+    found = await as_rows(things, text, Named, Other, format="ndjson")
+
+    assert found.text.startswith(b"a\t\\N\t")
+    assert found.text.count(b"\n") == 2
 
 
 async def test_ways_of_writing_change_within_a_file(things, tmp_path):

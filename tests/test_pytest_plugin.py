@@ -25,6 +25,8 @@ def run_pytest(folder, *options, **environment):
     return subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider"),
+            # To import this plugin of others takes longer than the tests.
+            *("-p", "no:schemathesis"),
             # pytest's own folder is for one run at a time where a server works in it.
             *(f"--basetemp={folder / 'base'}", f"--rootdir={folder}", *options),
         ],

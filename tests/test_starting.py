@@ -86,8 +86,6 @@ def counted(monkeypatch):
 async def test_a_start_builds_no_validators_of_resources(counted):
     # What columns of a type have in common is built with the first of them.
     make(MemoryDatabase())
-    health = FastAPI()
-    connect(health, MemoryDatabase())
     built = counted(TypeAdapter, "__init__")
     connect(FastAPI(), MemoryDatabase())
     without = len(built)
@@ -111,6 +109,18 @@ async def test_a_request_builds_those_of_its_resource_once(counted):
     assert others == [first, first]
     assert second > first
     assert last == second
+
+
+async def test_the_document_builds_what_requests_need(counted):
+    app = make(MemoryDatabase())
+    app.openapi()
+    built = counted(TypeAdapter, "__init__")
+    async with client_of(app) as client:
+        await client.post("/asked/", json=NOTEBOOK)
+        answers = [await client.get(f"/{path}/") for path in ("asked", "labels")]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert built == []
 
 
 async def test_a_start_compiles_no_plan(counted):
@@ -181,15 +191,34 @@ NEVER_NEEDED = (
 )
 
 
-def test_what_a_request_never_needs_is_not_imported():
+def run(code: str) -> Any:
+    """Run some code in a process of its own; return what it prints."""
     ran = subprocess.run(
-        [sys.executable, "-c", SERVE], check=True, capture_output=True, text=True
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
     )
-    for_howdah, for_resources = json.loads(ran.stdout)
+    return json.loads(ran.stdout)
+
+
+def test_what_a_request_never_needs_is_not_imported():
+    for_howdah, for_resources = run(SERVE)
 
     assert [name for name in for_howdah if name.startswith("howdah.")] == []
     assert [name for name in NEVER_NEEDED if name in for_resources] == []
     assert "howdah.fast" in for_resources
+
+
+DEV = """
+import json, sys
+import howdah.cli, howdah.embedded, howdah.migrations, howdah.models, howdah.settings
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def test_dev_starts_and_migrates_a_database_without_what_serves():
+    modules = run(DEV)
+
+    assert "alembic" in modules
+    assert {"fastapi", "howdah.resource", "howdah.web"}.isdisjoint(modules)
 
 
 class AtOnce(ResourceRoute):

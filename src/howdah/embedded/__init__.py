@@ -301,7 +301,10 @@ class EmbeddedPostgres:
 
     def _launch(self, cluster: Cluster) -> Address:
         forgetful = _FORGETFUL if (self._folder / "temporary").exists() else {}
-        cluster.prepare({**_CONFIGURATION, **forgetful})
+        asked = {**forgetful, **self._parameters}
+        cluster.prepare(
+            {**_CONFIGURATION, **forgetful}, durable=asked.get("fsync") != "off"
+        )
         attempts = _PORT_ATTEMPTS if self._port == 0 else 1
         while True:
             attempts -= 1

@@ -84,15 +84,18 @@ class Cluster:
         """What PostgreSQL calls PGDATA."""
         return self.folder / "data"
 
-    def prepare(self, configuration: Mapping[str, str]) -> None:
-        """Make the data where there are none, and refuse those we cannot serve."""
+    def prepare(self, configuration: Mapping[str, str], *, durable: bool) -> None:
+        """Make the data where there are none, and refuse those we cannot serve.
+
+        What need not be durable is not waited for until the disk has it.
+        """
         open_the_way(self.binaries / "postgres", self.account)
         open_the_way(self.data, self.account)
         self._check_version(self._version_of_binaries())
         for left_over in self.folder.glob("data.new-*"):
             shutil.rmtree(left_over, ignore_errors=True)
         if not (self.data / "PG_VERSION").exists():
-            self._create(configuration)
+            self._create(configuration, durable=durable)
         # A copied folder has often lost this mode, and PostgreSQL insists on it.
         self.data.chmod(0o700)
 
@@ -149,12 +152,12 @@ class Cluster:
                 "or use another folder"
             )
 
-    def _create(self, configuration: Mapping[str, str]) -> None:
+    def _create(self, configuration: Mapping[str, str], *, durable: bool) -> None:
         """Make the data beside their place, so that half-made ones never count."""
         fresh = Path(tempfile.mkdtemp(prefix="data.new-", dir=self.folder))
         try:
             self.account.own(fresh)
-            self._initdb(fresh, configuration)
+            self._initdb(fresh, configuration, durable=durable)
             fresh.rename(self.data)
         except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)
@@ -165,16 +168,17 @@ class Cluster:
             extra={"action": "embedded_created"},
         )
 
-    def _initdb(self, data: Path, configuration: Mapping[str, str]) -> None:
+    def _initdb(
+        self, data: Path, configuration: Mapping[str, str], *, durable: bool
+    ) -> None:
         # What is promised later rests on these files, so they go to the disk as well.
-        forgetful = configuration.get("fsync") == "off"
         done = self._run(
             "initdb",
             f"--pgdata={data}",
             f"--username={SUPERUSER}",
             "--auth=trust",
             "--no-instructions",
-            "--no-sync" if forgetful else "--sync-method=fsync",
+            "--sync-method=fsync" if durable else "--no-sync",
             *_LOCALE,
             *(f"--set={name}={value}" for name, value in configuration.items()),
         )

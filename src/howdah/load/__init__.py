@@ -4,8 +4,9 @@
     reader.py     a file -> batches with their line numbers; knows no model
     lines.py      a text -> its lines, counted
     columns.py    a text of CSV -> columns at one stroke, where its lines are rows
-    separated.py  lines of CSV -> sheets of columns, or records
-    ndjson.py     lines of JSON -> records
+    separated.py  lines of CSV -> sheets, or records
+    ndjson.py     lines of JSON -> sheets, or records
+    sheets.py     rows as columns, which can be read as records again
     records.py    records, those that cannot be read, and why
     plan.py       the columns of a file -> fields of the schema -> columns of the table
     relations.py  names of related rows -> their keys

@@ -7,6 +7,7 @@ those whose type needs nothing are passed on as they are.
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
@@ -165,6 +166,10 @@ def _outside(bits: int) -> Check:
     least, most = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
 
     def check(values: Sequence[Any]) -> Iterator[tuple[int, str]]:
+        # A None among them has no order: then each is looked at.
+        with suppress(TypeError):
+            if not values or (least <= min(values) and max(values) <= most):
+                return
         for index, value in enumerate(values):
             if value is not None and not least <= value <= most:
                 yield index, f"is not between {least} and {most}, as the column demands"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from howdah.load.ahead import Ahead
 from howdah.load.records import Batch
-from howdah.load.separated import Sheet
+from howdah.load.sheets import Sheet
 from howdah.load.verbatim import Form, Rows
 
 __all__ = ("Flow", "Item", "Piece")

@@ -58,6 +58,13 @@ class Lines:
             return self._rest[: -len(behind)] if behind else self._rest
         return self._rest[: self._rest.rfind("\n") + 1]
 
+    def give_back(self) -> None:
+        """Be as before the lines that were seen were taken."""
+        self._rest = "".join([*self.seen, *self._read[self._at :]]) + self._rest
+        self._read, self._at = [], 0
+        self.count -= len(self.seen)
+        self.seen.clear()
+
     def skip(self, text: str) -> None:
         """Take the lines of a text that `whole` has shown."""
         self._rest = self._rest[len(text) :]

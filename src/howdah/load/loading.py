@@ -156,8 +156,6 @@ class _Loading:
         self._kept.flush()
 
     async def _way(self) -> Straight | None:
-        if self._reader.sparse:
-            return None
         types = await types_of(self._connection, self._plan.table)
         source = self._reader.source
         return straight_of(self._plan, self._reader.names, source=source, types=types)

@@ -15,7 +15,8 @@ from howdah.errors import Invalid, Misconfigured, NotFound
 from howdah.load.lines import Lines
 from howdah.load.ndjson import NDJSON
 from howdah.load.records import Batch
-from howdah.load.separated import Separated, Sheet
+from howdah.load.separated import Separated
+from howdah.load.sheets import Sheet
 from howdah.load.terms import Source
 
 __all__ = ("Reader", "open_reader")

@@ -45,7 +45,7 @@ class Rules:
             node = node["schema"]
         return str(node["type"])
 
-    def validator(self, field: str) -> Callable[[list[Any]], Values]:
+    def validator(self, field: str) -> Callable[[Values], Values]:
         """Return what judges the values of a field, all at once."""
         many = core_schema.list_schema(self.fields[field], fail_fast=True)
         validate = SchemaValidator(many, self.config).validate_python

@@ -7,7 +7,6 @@ rows become records only where each has to be looked at.
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain, islice
 from typing import Any
 
@@ -24,12 +23,11 @@ from howdah.load.records import (
     unstorable_in,
     why_unstorable,
 )
+from howdah.load.sheets import Sheet, growing
 
-__all__ = ("Separated", "Sheet")
+__all__ = ("Separated",)
 
-_FIRST = 500
 _FEW = 250
-_NONE = Columns([], None)
 
 
 class Separated:
@@ -42,10 +40,10 @@ class Separated:
         self.head = "".join(lines.seen)
         self._form = _Form(self.names, delimiter, null)
 
-    def batches(self, most: int) -> Iterator["Batch | Sheet"]:
+    def batches(self, most: int) -> Iterator[Batch | Sheet]:
         """Give all rows, so many at a time: as a sheet where all of them are plain."""
         records = self._form.records(self._lines)
-        for size in _growing(most):
+        for size in growing(most):
             try:
                 found = self._sheet(size)
             except csv.Error:
@@ -67,17 +65,16 @@ class Separated:
         _check_names(names, "".join(self._lines.seen), self._form.delimiter)
         return names
 
-    def _sheet(self, size: int) -> "Batch | Sheet | None":
+    def _sheet(self, size: int) -> Batch | Sheet | None:
         """Take the next rows; None where there are no more."""
         first, text = self._lines.count + 1, self._lines.whole(size)
         columns = self._form.columns(text) if text else None
         if columns is None:
             return self._looked_at(size)
         self._lines.skip(text)
-        sheet = Sheet(first, text, columns, self._form)
-        return sheet if storable(text) else sheet.batch()
+        return self._found(first, text, columns)
 
-    def _looked_at(self, size: int) -> "Batch | Sheet | None":
+    def _looked_at(self, size: int) -> Batch | Sheet | None:
         """Take the next rows, where a look at their lines does not show them."""
         parsed = self._form.parsed(self._lines.ahead())
         fields, even = self._fields(islice(parsed, size))
@@ -87,7 +84,18 @@ class Separated:
             return None
         width = len(self.names)
         columns = Columns([fields[at::width] for at in range(width)], None)
-        sheet = Sheet(first, text, columns, self._form)
+        return self._found(first, text, columns, even=even)
+
+    def _found(
+        self, first: int, text: str, columns: Columns, *, even: bool = True
+    ) -> Batch | Sheet:
+        sheet = Sheet(
+            dict(zip(self.names, columns.fields, strict=True)),
+            first=first,
+            text=text,
+            read=self._form.records,
+            lines=columns.lines,
+        )
         return sheet if even and storable(text) else sheet.batch()
 
     def _fields(self, rows: Iterator[list[str]]) -> tuple[list[str], bool]:
@@ -100,39 +108,6 @@ class Separated:
             even = even and {0, width}.issuperset(map(len, some))
             fields.extend(chain.from_iterable(some))
         return fields, even
-
-
-def _growing(most: int) -> Iterator[int]:
-    """Give ever larger sizes: PostgreSQL is not to wait long for the first rows."""
-    size = min(most, _FIRST)
-    while True:
-        yield size
-        size = min(most, size * 2)
-
-
-class Sheet:
-    """Some rows that can be read, with as many fields each as the head has names."""
-
-    def __init__(self, first: int, text: str, columns: Columns, form: "_Form") -> None:
-        self.count = len(columns.fields[0])
-        self._first = first
-        self._text = text
-        self._columns: Columns | None = columns
-        self._form = form
-
-    def columns(self) -> tuple[dict[str, list[str]], str | None]:
-        """Return the columns by their names, and the lines, if each is a row.
-
-        That is once: they are forgotten here.
-        """
-        columns, self._columns = self._columns or _NONE, None
-        return dict(zip(self._form.names, columns.fields, strict=True)), columns.lines
-
-    def batch(self) -> Batch:
-        """Read the same rows as records."""
-        text = iter([self._text])
-        lines = Lines(partial(next, text, ""), taken=self._first - 1)
-        return Batch.of(self._form.records(lines))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from howdah.load.convert import Check, Convert, Parse, check_of, convert_of
 from howdah.load.defaults import Default, Maker
 from howdah.load.plan import Plan, Slot
 from howdah.load.rules import Rules, rules_of
-from howdah.load.separated import Sheet
+from howdah.load.sheets import Sheet
 from howdah.load.spelling import (
     NULL,
     Spell,
@@ -91,7 +91,8 @@ def straight_of(
     plain = rules is not None and plan.relations.keys().isdisjoint(names)
     if rules is None or not plain or not plan.slots:
         return None
-    known = [_slot(plan, slot, rules, source.null, types) for slot in plan.slots]
+    null = source.null if source.format == "csv" else None
+    known = [_slot(plan, slot, rules, null, types) for slot in plan.slots]
     known += [_default(each, types) for each in plan.defaults]
     given = [each for each in known if isinstance(each, _Given)]
     made = [each for each in known if isinstance(each, _Made)]
@@ -119,18 +120,20 @@ class _Ending:
     stand: Stand | None = None
     textual: bool = False
 
-    def stands(self, values: Values, given: list[str]) -> bool:
-        """Say whether the texts that the values were made of say the same to COPY."""
+    def checked(self, values: Values) -> Values:
+        """Return the values if the column can hold them all."""
         if self.check is not None and any(self.check(values)):
             raise _NotPlainError
+        return values
+
+    def stands(self, values: Values, given: Sequence[Any]) -> bool:
+        """Say whether the texts that the values were made of say the same to COPY."""
         if self.stand is not None:
             return self.stand(given)
         return self.textual and self._converted(values) == given
 
     def texts(self, values: Values) -> Texts:
         """Return the values as COPY takes them."""
-        if self.check is not None and any(self.check(values)):
-            raise _NotPlainError
         texts = self.spell(self._converted(values))
         if texts is None:
             raise _NotPlainError
@@ -170,9 +173,10 @@ class _Made:
 
     def texts(self, count: int) -> Texts:
         """Return the column of so many rows as COPY takes it."""
-        if self.maker.fixed:
-            return list(self.ending.texts([self.maker.make()])) * count
-        return self.ending.texts([self.maker.make() for _ in range(count)])
+        fixed, ending = self.maker.fixed, self.ending
+        made = [self.maker.make() for _ in range(1 if fixed else count)]
+        texts = ending.texts(ending.checked(made))
+        return list(texts) * count if fixed else texts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,30 +185,33 @@ class _Given:
 
     name: str
     column: str
-    null: str
+    null: str | None
+    """What stands for no value in CSV; in JSON nothing does."""
     nullable: bool
     """Whether a text that is null is None for the schema, and not a missing value."""
-    validate: Callable[[list[Any]], Values]
+    validate: Callable[[Sequence[Any]], Values]
     missing: _Made | None
     ending: _Ending
 
-    def found(self, texts: list[str]) -> _Found:
-        """Judge the texts of some rows."""
-        if self.null not in texts:
+    def found(self, texts: Sequence[Any]) -> _Found:
+        """Judge the texts of some rows, or their values as JSON has them."""
+        if self.null is None or self.null not in texts:
             return self._valid(texts)
         if self.nullable:
             values = [None if text == self.null else text for text in texts]
-            return _Found(partial(self.ending.texts, self.validate(values)))
+            valid = self.ending.checked(self.validate(values))
+            return _Found(partial(self.ending.texts, valid))
         return self._with_missing(texts)
 
-    def _valid(self, texts: list[str]) -> _Found:
-        values, ending = self.validate(texts), self.ending
+    def _valid(self, texts: Sequence[Any]) -> _Found:
+        ending = self.ending
+        values = ending.checked(self.validate(texts))
         stands = ending.stands(values, texts)
         if stands and not ending.textual:
             return _Found(lambda: texts, stands)
         return _Found(partial(ending.texts, values), stands, texts)
 
-    def _with_missing(self, texts: list[str]) -> _Found:
+    def _with_missing(self, texts: Sequence[Any]) -> _Found:
         if self.missing is None:
             raise _NotPlainError
         there = list(filter(None, texts)) if not self.null else self._there(texts)
@@ -217,17 +224,19 @@ class _Given:
         merged = partial(self._merged, texts, valid, made)
         return _Found(merged, stands, valid.words)
 
-    def _there(self, texts: list[str]) -> list[str]:
+    def _there(self, texts: Sequence[Any]) -> list[str]:
         null = self.null
         return [text for text in texts if text != null]
 
-    def _merged(self, texts: list[str], valid: _Found, made: Iterator[str]) -> Texts:
+    def _merged(
+        self, texts: Sequence[Any], valid: _Found, made: Iterator[str]
+    ) -> Texts:
         there, null = iter(valid.texts()), self.null
         return [next(made if text == null else there) for text in texts]
 
 
 def _slot(
-    plan: Plan, slot: Slot, rules: Rules, null: str, types: Mapping[str, str]
+    plan: Plan, slot: Slot, rules: Rules, null: str | None, types: Mapping[str, str]
 ) -> "_Given | _Made | None":
     kind = types.get(slot.column.name)
     spell = speller_of(kind)
@@ -239,8 +248,8 @@ def _slot(
         check=check_of(slot.column),
         convert=convert_of(slot.column, spelled=True),
         spell=spell,
-        stand=stander_of(kind, rules.type_of(slot.field)),
-        textual=is_text(kind),
+        stand=None if null is None else stander_of(kind, rules.type_of(slot.field)),
+        textual=null is not None and is_text(kind),
     )
     maker = rules.default(slot.field)
     missing = _Made(column=column, maker=maker, ending=ending) if maker else None
@@ -259,7 +268,7 @@ def _slot(
 
 def _validate(
     rules: Rules, field: str, parse: Parse | None
-) -> Callable[[list[Any]], Values]:
+) -> Callable[[Sequence[Any]], Values]:
     validate = rules.validator(field)
     if parse is None:
         return validate

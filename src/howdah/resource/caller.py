@@ -21,6 +21,7 @@ from howdah.store import Store
 __all__ = ("Caller", "is_declared")
 
 Method = Callable[..., Any]
+Limit = Callable[[Store], Store]
 
 
 class Caller:
@@ -41,27 +42,37 @@ class Caller:
         """Whether anything depends on who calls at all."""
         return bool(self._scopes or self._hooks)
 
-    def dependency(self, *, writes: bool) -> Callable[..., Awaitable[Any]]:
-        """Return what FastAPI solves to a function from a store to the caller's.
+    def dependency(
+        self, give: Callable[[Limit], Any], *, writes: bool
+    ) -> Callable[..., Awaitable[Any]]:
+        """Return what FastAPI solves, and then gives a function to the caller's store.
 
         For what only reads, the hooks' parameters are not asked for.
         """
         scopes = {f"scope_{name}": method for name, method in self._scopes.items()}
         methods = {**scopes, **(self._hooks if writes else {})}
 
-        async def limits(**given: Any) -> Callable[[Store], Store]:
+        async def limited(**given: Any) -> Any:
             conditions = {
                 name: _condition(await _called(method, given[f"scope_{name}"]), method)
                 for name, method in self._scopes.items()
             }
-            return lambda store: self._hooked(
-                _within(store, conditions), given, writes=writes
+            return give(
+                lambda store: self._hooked(
+                    _within(store, conditions), given, writes=writes
+                )
             )
 
-        limits.__signature__ = inspect.Signature(  # type: ignore[attr-defined] # read by inspect.signature
-            [_solved(name, method) for name, method in methods.items()]
-        )
-        return limits
+        if len(methods) == 1 and methods == scopes:
+            ((name, method),) = scopes.items()
+
+            # One scope alone has nobody to tell its parameters from.
+            async def alone(**given: Any) -> Any:
+                return await limited(**{name: given})
+
+            return _taking_as(method, alone)
+        parameters = [_solved(name, method) for name, method in methods.items()]
+        return _taking(parameters, limited)
 
     @cached_property
     def _scopes(self) -> Mapping[str, Method]:
@@ -118,19 +129,28 @@ def _condition(condition: Any, method: Method) -> Any:
 
 def _solved(name: str, method: Method) -> inspect.Parameter:
     """Return the parameter that FastAPI fills with a method's own parameters."""
-    skipped = 1 if name in _HOOKS else 0
-    own = list(inspect.signature(method).parameters.values())[skipped:]
 
     async def solved(**given: Any) -> Mapping[str, Any]:
         return given
 
-    solved.__signature__ = inspect.Signature(  # type: ignore[attr-defined] # read by inspect.signature
-        [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
-    )
-    # Annotations that are texts mean what they mean where the method stands.
-    solved.__wrapped__ = method  # type: ignore[attr-defined] # read by inspect.unwrap
+    call = _taking_as(method, solved, skipped=1 if name in _HOOKS else 0)
     kind = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(name, kind, annotation=Annotated[Any, Depends(solved)])
+    return inspect.Parameter(name, kind, annotation=Annotated[Any, Depends(call)])
+
+
+def _taking_as(method: Method, call: Method, *, skipped: int = 0) -> Method:
+    """Let FastAPI fill a function with a method's own parameters."""
+    own = list(inspect.signature(method).parameters.values())[skipped:]
+    # Annotations that are texts mean what they mean where the method stands.
+    call.__wrapped__ = method  # type: ignore[attr-defined] # read by inspect.unwrap
+    named = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
+    return _taking(named, call)
+
+
+def _taking(parameters: list[inspect.Parameter], call: Method) -> Method:
+    signature = inspect.Signature(parameters)
+    call.__signature__ = signature  # type: ignore[attr-defined] # read by inspect.signature
+    return call
 
 
 async def _called(method: Method, given: Mapping[str, Any]) -> Any:

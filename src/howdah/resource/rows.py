@@ -8,9 +8,8 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from fastapi import Depends
 from pydantic import BaseModel
 from sqlalchemy import Column
 
@@ -99,15 +98,14 @@ class Rows(Declaration, Generic[M]):
 
     def solving(self, *, writes: bool) -> Callable[..., Awaitable[Self]]:
         """Return a dependency as `scoped`, which may know that nothing is written."""
-        limited = Depends(self.caller.dependency(writes=writes))
 
-        async def scoped(limit: Annotated[Any, limited]) -> Self:
+        def scoped(limit: Callable[[Store], Store]) -> Any:
             # As `copy` does it, in a fraction of its time.
             mine = object.__new__(type(self))
             vars(mine).update(vars(self), _mine=limit(self._store))
             return mine
 
-        return scoped
+        return self.caller.dependency(scoped, writes=writes)
 
     @contextmanager
     def calling(self, mine: "Rows[M]") -> Iterator[None]:

@@ -1,7 +1,7 @@
 """The routes that write: create, update, delete, restore."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from fastapi import Query as QueryParameter
@@ -17,7 +17,7 @@ from howdah.resource.action import (
     parameter,
     rows_model,
 )
-from howdah.resource.bodies import Read, late, quick_rows
+from howdah.resource.bodies import Read, late, quick_row, quick_rows
 from howdah.resource.once import key_parameter, once_of
 from howdah.resource.rows import Rows
 from howdah.resource.wire import (
@@ -64,6 +64,7 @@ def create_action(resource: Rows[Any]) -> Action:
         status_code=201,
         response_model=Later(lambda: resource.read_schema),
         openapi_extra=Later(lambda: key_parameter(resource, resource.create)),
+        quick=late(lambda: _quick_new(resource)),
         statuses=(409, 413, 415),
     )
 
@@ -108,6 +109,19 @@ def _quick(resource: Rows[Any]) -> Read | None:
     return quick_rows(schema, resource.fields, most=most)
 
 
+def _quick_new(resource: Rows[Any]) -> Callable[[bytes], Any] | None:
+    if type(resource).create is not Rows.create:
+        return None
+    return quick_row(resource.create_schema, resource.fields, never_null=())
+
+
+def _quick_change(resource: Rows[Any]) -> Callable[[bytes], Any] | None:
+    if type(resource).update is not Rows.update:
+        return None
+    never = resource.never_null
+    return quick_row(resource.update_schema, resource.fields, never_null=never)
+
+
 def update_action(resource: Rows[Any], method: str) -> Action:
     """Return `PUT or PATCH /{key}`: the fields that are sent."""
 
@@ -131,6 +145,7 @@ def update_action(resource: Rows[Any], method: str) -> Action:
         methods=[method],
         response_model=Later(lambda: resource.read_schema),
         openapi_extra={"parameters": [IF_MATCH]},
+        quick=late(lambda: _quick_change(resource)),
         statuses=(404, 409, 412, 413, 415, 428),
     )
 

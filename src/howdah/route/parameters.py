@@ -34,13 +34,13 @@ class Parameters:
             "headers": dependant.header_params,
             "cookies": dependant.cookie_params,
         }
-        self._groups = [
+        self.groups = [
             _reader(place, fields) for place, fields in groups.items() if fields
         ]
 
     def read(self, request: Request, values: Values, faults: Faults) -> None:
         """Add what a request says to the values, and what is wrong to the faults."""
-        for read in self._groups:
+        for read in self.groups:
             read(request, values, faults)
 
 

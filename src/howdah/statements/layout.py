@@ -106,12 +106,12 @@ class Layout:
         # through here.
         limited = object.__new__(Layout)
         known = vars(limited)
-        known.update(vars(self))
-        known.pop("scopes", None)
-        known["scope"] = _both(self.scope, condition)
+        scope = _both(self.scope, condition)
+        known.update(vars(self), scope=scope)
         if scopes:
             known["related"] = {**self.related, **scopes}
             known["embeds"] = {n: _limited(it, scopes) for n, it in self.embeds.items()}
+        known["scopes"] = (scope, *limited.related.values())
         return limited
 
     @cached_property

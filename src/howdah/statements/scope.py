@@ -57,7 +57,11 @@ class Scope:
     def of(cls, condition: ColumnElement[bool], *, place: str = "") -> "Scope":
         """Take a condition apart; what SQLAlchemy has no cache key for is refused."""
         shape, binds = shape_of(condition)
-        return cls(given=condition, shape=shape, binds=binds, place=place)
+        # As its constructor does it, which costs more than all else: each request comes
+        # through here.
+        scope = object.__new__(cls)
+        vars(scope).update(given=condition, shape=shape, binds=binds, place=place)
+        return scope
 
     @cached_property
     def condition(self) -> ColumnElement[bool]:
