@@ -370,7 +370,7 @@ async def test_what_is_embedded_is_found_by_indexes(library):
     (plan,) = store._plans.values()
 
     explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {plan.statement}"
-    (said,) = await library.lane.fetchrow(explain, [10])
+    (said,) = await library.lane.fetchrow(explain)
 
     (explained,) = json.loads(said)
     assert explained["Plan"]["Shared Hit Blocks"] < 200
