@@ -130,9 +130,8 @@ class Links:
             asked = urlencode(parse_qsl(asked, keep_blank_values=True))
         self._page = page
         self._mark = _mark(query)
-        self._kept = [
-            (part.partition("=")[0], part) for part in asked.split("&") if part
-        ]
+        parts = [(it.partition("=")[0], it) for it in asked.split("&") if it]
+        self._kept = [each for each in parts if each[0] not in {"skip", "cursor"}]
 
     def header(self, path: str, found: Slice) -> str | None:
         """Return the `Link` header (RFC 8288), or None without other pages."""
@@ -143,10 +142,10 @@ class Links:
         return ", ".join(said) or None
 
     def _address(self, target: Target) -> str:
-        gone = {"skip", "cursor", *(name for name, _ in target)}
+        gone = [name for name, _ in target]
         kept = [part for name, part in self._kept if name not in gone]
         # None of ours has a character that would have to be escaped.
-        return "&".join([*kept, *(f"{name}={value}" for name, value in target)])
+        return "&".join([*kept, *[f"{name}={value}" for name, value in target]])
 
 
 # What an address may hold unescaped, and be of no meaning in a header.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 from sqlalchemy import ClauseElement
@@ -35,6 +35,7 @@ from howdah.fast.batches import Batch, Changes, key_arrays
 from howdah.fast.culprits import is_twice
 from howdah.fast.once import new_answer, once_values, refuse_kept, why_refused
 from howdah.fast.pages import page_of
+from howdah.fast.plans import Plan
 from howdah.fast.table import FastTable
 from howdah.fast.texts import Columns, text_batch, text_changes
 from howdah.limits import largest
@@ -62,8 +63,19 @@ __all__ = ("FastStore",)
 
 # How often a set of relations may lose to other changes of the same row.
 _MOST_RACES = 20
-# Orders whose fields are remembered.
-_MOST_PLACES = 500
+# Orders whose fields, and lists whose statements and arguments, are remembered.
+_MOST_PLACES = _MOST_LISTS = 500
+
+
+class _Asked(NamedTuple):
+    """A list, and what is sent for it."""
+
+    query: Query
+    page: Page
+    counted: Query
+    plan: Plan
+    arguments: Sequence[Any]
+    names: tuple[str, ...] | None
 
 
 class FastStore(FastTable):
@@ -72,6 +84,7 @@ class FastStore(FastTable):
     def __init__(self, database: Database, layout: Layout, *, model: str) -> None:
         super().__init__(database, layout, model=model)
         self._places: dict[object, tuple[str, ...] | None] = {}
+        self._lists: dict[int, _Asked] = {}
 
     async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
         """Return the row, or raise NotFound; `show` says what of it."""
@@ -81,18 +94,38 @@ class FastStore(FastTable):
 
     async def list(self, query: Query, page: Page) -> Slice:
         """Return a page of rows, in the query's order and then that of their keys."""
-        query = self._countable(query)
-        plan = self._plan(
-            ("list", query.shape, self._page_shape(query, page)),
-            lambda: statements.list_rows(self._layout, query, page),
-        )
-        values = filter_values(query) | self._place(query, page)
-        answer = await self._read(plan, values)
-        found = page_of(tuple(answer), query, page, self._place_names(query))
-        if query.count == "estimated" and found.total is None:
-            total = await self._estimate(query)
+        asked = self._asked(query, page)
+        answer = await self._send(asked.plan, asked.arguments)
+        found = page_of(tuple(answer), asked.counted, page, asked.names)
+        if asked.counted.count == "estimated" and found.total is None:
+            total = await self._estimate(asked.counted)
             found = replace(found, total=total, estimated=True)
         return found
+
+    def _asked(self, query: Query, page: Page) -> _Asked:
+        """Return what is sent for a list; it is known where the same objects ask again.
+
+        Within a scope it is another for each caller.
+        """
+        if self._layout.scopes:
+            return self._ask(query, page)
+        known = self._lists.get(id(query))
+        if known is None or known.query is not query or known.page is not page:
+            if len(self._lists) >= _MOST_LISTS:
+                self._lists.pop(next(iter(self._lists)))
+            known = self._lists[id(query)] = self._ask(query, page)
+        return known
+
+    def _ask(self, query: Query, page: Page) -> _Asked:
+        counted = self._countable(query)
+        plan = self._plan(
+            ("list", counted.shape, self._page_shape(counted, page)),
+            lambda: statements.list_rows(self._layout, counted, page),
+        )
+        values = filter_values(counted) | self._place(counted, page)
+        arguments = self._arguments(plan, values)
+        names = self._place_names(counted)
+        return _Asked(query, page, counted, plan, arguments, names)
 
     async def count(self, query: Query) -> int:
         """Return how many rows there are, or how many the planner thinks there are."""
@@ -480,9 +513,9 @@ class FastStore(FastTable):
 
 def _key(values: Sequence[Any]) -> Any:
     """Return a key of one column as its value, None where it is not shown."""
-    if any(value is None for value in values):
-        return None
-    return tuple(values) if len(values) > 1 else values[0]
+    if len(values) == 1:
+        return values[0]
+    return None if any(value is None for value in values) else tuple(values)
 
 
 def _named(values: Mapping[str, Any]) -> dict[str, Any]:

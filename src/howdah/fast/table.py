@@ -92,8 +92,11 @@ class FastTable:
         return plan.arguments(given)
 
     async def _read(self, plan: Plan, values: Mapping[str, Any]) -> Any:
+        return await self._send(plan, self._arguments(plan, values))
+
+    async def _send(self, plan: Plan, arguments: Sequence[Any]) -> Any:
+        """Run a statement that reads."""
         lane = self._database.lane
-        arguments = self._arguments(plan, values)
         return await lane.fetchrow(plan.statement, arguments, read=True)
 
     async def _write(

@@ -123,7 +123,7 @@ def _etag(row: Row) -> str:
 def _location(request: Request, key: Any) -> str:
     """Return the path of a row that was created by this request to its collection."""
     values = key if isinstance(key, tuple) else (key,)
-    segments = "/".join(_segment(str(value)) for value in values)
+    segments = "/".join([_segment(value) for value in values])
     return f"{_path(request).rstrip('/')}/{segments}"
 
 
@@ -136,8 +136,11 @@ def _path(request: Request) -> str:
 _PLAIN_PATH = re.compile(r"/(?!/)[\w/.~-]*", re.ASCII)
 
 
-def _segment(text: str) -> str:
-    """Return a text as one segment of a path; dots alone would lead elsewhere."""
+def _segment(value: Any) -> str:
+    """Return a value as one segment of a path; dots alone would lead elsewhere."""
+    text = str(value)
+    if isinstance(value, int):
+        return text
     dots = text in {".", ".."}
     return text.replace(".", "%2E") if dots else quote(text, safe="")
 

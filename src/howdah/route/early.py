@@ -85,6 +85,7 @@ class _Known:
         routers = [router, *_included(router.routes)]
         self._router = router
         self._lists = [each.routes for each in routers]
+        self._changing = [each for each in self._lists if isinstance(each, Routes)]
         self._counted = self._count()
         plain = type(router).app is APIRouter.app and all(
             type(each).matches in _MATCHES for each in routers
@@ -102,8 +103,7 @@ class _Known:
         return self._lists[0] is self._router.routes and self._counted == self._count()
 
     def _count(self) -> list[int]:
-        added = [each.changes for each in self._lists if isinstance(each, Routes)]
-        return [*map(len, self._lists), *added]
+        return [*map(len, self._lists), *[each.changes for each in self._changing]]
 
 
 _MATCHES = (APIRouter.matches, QuickRouter.matches)
