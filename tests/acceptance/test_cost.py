@@ -56,9 +56,8 @@ SELECT n * 7919::bigint % 500009, n % 5, CASE WHEN n % 3 > 0 THEN n % 100 END,
 class Explained(FastStore):
     """A store that tells what its last read has cost."""
 
-    async def _read(self, plan, values):
+    async def _send(self, plan, arguments):
         explained = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {plan.statement}"
-        arguments = self._arguments(plan, values)
         self.plans = []
         # PostgreSQL makes plans of its own for the values, or one for any.
         for mode in ("custom", "generic"):
@@ -67,7 +66,7 @@ class Explained(FastStore):
                 row = await connection.fetchrow(explained, *arguments)
                 await connection.execute("RESET plan_cache_mode")
             self.plans.append(json.loads(row[0])[0]["Plan"])
-        return await super()._read(plan, values)
+        return await super()._send(plan, arguments)
 
     async def cost(self, query, page):
         """Return what a page costs, at worst, however PostgreSQL plans it."""
