@@ -92,7 +92,8 @@ class Lane:
                 self._finished(statement, started, failed=True)
                 raise translate(exc, statement=statement) from exc
             row = await self._again(statement, arguments, started)
-        self._finished(statement, started)
+        if started:
+            self._finished(statement, started)
         return row
 
     @asynccontextmanager
@@ -226,7 +227,12 @@ class Lane:
     def _give_back(self, held: "_Held", *, failed: BaseException | None = None) -> None:
         if failed is not None and _spoils(failed):
             self._lost(held, failed)
-        elif self._closed or held.unclean or not held.fit(self._pool.recycle):
+        elif self._closed or held.unclean:
+            self._drop(held)
+        elif not self._waiters:
+            # Whether it is fit is looked at before it is used again.
+            self._idle.append(held)
+        elif not held.fit(self._pool.recycle):
             self._drop(held)
         elif not self._wake(held):
             self._idle.append(held)

@@ -3,7 +3,7 @@
 What is asked of the table, and what its answers mean, is the store's to know.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
@@ -91,13 +91,13 @@ class FastTable:
             given |= scope.values
         return plan.arguments(given)
 
-    async def _read(self, plan: Plan, values: Mapping[str, Any]) -> Any:
-        return await self._send(plan, self._arguments(plan, values))
+    def _read(self, plan: Plan, values: Mapping[str, Any]) -> Awaitable[Any]:
+        return self._send(plan, self._arguments(plan, values))
 
-    async def _send(self, plan: Plan, arguments: Sequence[Any]) -> Any:
+    def _send(self, plan: Plan, arguments: Sequence[Any]) -> Awaitable[Any]:
         """Run a statement that reads."""
-        lane = self._database.lane
-        return await lane.fetchrow(plan.statement, arguments, read=True)
+        # No coroutine of its own: a request would pay for it.
+        return self._database.lane.fetchrow(plan.statement, arguments, read=True)
 
     async def _write(
         self, plan: Plan, values: Mapping[str, Any], *, again: bool = False

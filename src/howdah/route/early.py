@@ -46,7 +46,9 @@ class EarlyRoutes:
             return
         heard, before = Heard(receive), dict(scope)
         try:
-            asked = await thin.read(scope, child["path_params"], heard)
+            asked = thin.read(scope, child["path_params"], heard)
+            if thin.has_body and asked is not None:
+                asked = await thin.read_body(asked, scope, heard)
             if asked is not None:
                 scope.update(child)
                 scope[THIN] = True

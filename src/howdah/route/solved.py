@@ -47,6 +47,7 @@ class Solved:
         self._quick = None if tree.shows_requests else dependant.call.quick
         self._path = dependant.path
         self._body = next(iter(dependant.body_params), None)
+        self.has_body = self._body is not None
         self._tree = tree
         self._provider = place.dependency_overrides_provider
         self._largest_body = largest_body
@@ -59,17 +60,19 @@ class Solved:
         tree = Tree.of(place.dependant) if place.body_field is body else None
         return None if tree is None else cls(place, tree, largest_body)
 
-    async def read(
-        self, scope: Scope, _: Mapping[str, Any], heard: Heard
-    ) -> _Asked | None:
-        """Return what is asked, or None for what FastAPI has to see."""
+    def read(self, scope: Scope, _: Mapping[str, Any], heard: Heard) -> _Asked | None:
+        """Return what is asked beside a body, or None, see `Way`."""
         check_address(scope)
         provider, most = self._provider, self._largest_body
         if (provider and provider.dependency_overrides) or not self._tree.holds():
             return None
-        asked = _Asked(StrictRequest(scope, heard, largest_body=most))
-        if self._body is None:
-            return asked
+        return _Asked(StrictRequest(scope, heard, largest_body=most))
+
+    async def read_body(
+        self, asked: _Asked, scope: Scope, heard: Heard
+    ) -> _Asked | None:
+        """Return what is asked, or None, see `Way`."""
+        most = self._largest_body
         body = await heard.body(most) if is_short_json(scope, most) else None
         return await self._with_body(asked, body) if body else None
 

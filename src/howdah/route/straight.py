@@ -5,7 +5,7 @@ a request is left to FastAPI's way, which alone says what is wrong with it.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from fastapi import Response
@@ -30,14 +30,15 @@ class Straight:
         self._dependant = dependant
         self._path = tuple((it.name, it.validate) for it in dependant.path_params)
         self._defaults = {it.name: it.get_default() for it in dependant.query_params}
-        self._body = next(iter(dependant.body_params), None)
+        self._body: Any = next(iter(dependant.body_params), None)
+        self.has_body = self._body is not None
         self._request = dependant.request_param_name
         self._largest_body = largest_body
 
-    async def read(
+    def read(
         self, scope: Scope, path: Mapping[str, Any], heard: Heard
     ) -> dict[str, Any] | None:
-        """Return what the endpoint takes, or None for what FastAPI has to see."""
+        """Return what the endpoint takes beside a body, or None, see `Way`."""
         check_address(scope)
         # There were no dependencies, and a tool may have added one since.
         if self._dependant.dependencies or (self._defaults and scope["query_string"]):
@@ -47,20 +48,24 @@ class Straight:
             given[name], faults = validate(path[name])
             if faults:
                 return None
-        if self._body is not None:
-            value = await self._value(self._body, scope, heard)
-            if value is _NOTHING:
-                return None
-            given[self._body.name] = value
         if self._request is not None:
             given[self._request] = StrictRequest(
                 scope, heard, largest_body=self._largest_body
             )
         return given
 
-    async def answer(self, given: Mapping[str, Any]) -> Response:
+    async def read_body(
+        self, given: dict[str, Any], scope: Scope, heard: Heard
+    ) -> dict[str, Any] | None:
+        """Return what the endpoint takes, or None, see `Way`."""
+        value = await self._value(self._body, scope, heard)
+        if value is _NOTHING:
+            return None
+        return given | {self._body.name: value}
+
+    def answer(self, given: Mapping[str, Any]) -> Awaitable[Response]:
         """Return what the endpoint answers."""
-        return await self._run(**given)
+        return self._run(**given)
 
     async def _value(self, field: Any, scope: Scope, heard: Heard) -> Any:
         """Return what the body says, `_NOTHING` where FastAPI has to say why not."""

@@ -7,7 +7,7 @@ put one there, `solved` where all are of known kinds. Everything else is left to
 FastAPI's way.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
 from types import FunctionType
 from typing import Any, Protocol
@@ -32,12 +32,16 @@ THIN = "howdah.thin"
 class Way(Protocol):
     """A thin way to an endpoint."""
 
-    async def read(
-        self, scope: Scope, path: Mapping[str, Any], heard: Heard
-    ) -> Any | None:
+    has_body: bool
+    """Whether a body is asked as well, which has to be waited for."""
+
+    def read(self, scope: Scope, path: Mapping[str, Any], heard: Heard) -> Any | None:
         """Return what is asked, or None, and nothing done, for what FastAPI sees."""
 
-    async def answer(self, asked: Any) -> ASGIApp:
+    async def read_body(self, asked: Any, scope: Scope, heard: Heard) -> Any | None:
+        """Return what is asked with its body, or None as well."""
+
+    def answer(self, asked: Any) -> Awaitable[ASGIApp]:
         """Return what answers; nothing of it may be done a second time."""
 
 
@@ -92,7 +96,9 @@ class ThinRoute(LateRoute):
             await super().handle(scope, receive, send)
             return
         heard = Heard(receive)
-        asked = await thin.read(scope, scope["path_params"], heard)
+        asked = thin.read(scope, scope["path_params"], heard)
+        if thin.has_body and asked is not None:
+            asked = await thin.read_body(asked, scope, heard)
         if asked is None:
             await super().handle(scope, heard, send)
             return
