@@ -8,6 +8,7 @@ import pytest
 from catalogue import assert_problem, client_of
 from fastapi import APIRouter, Depends, FastAPI
 from sqlalchemy import text
+from sqlmodel import Session, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from howdah import Database, Misconfigured, connect
@@ -127,6 +128,41 @@ async def test_a_session_that_commits_too_late_is_refused(url, how, scope):
     with pytest.raises(Misconfigured, match=r"^/deep/answer uses Depends\(db.session"):
         async with running(app):
             pass
+
+
+async def test_a_sync_session_that_commits_too_late_is_refused(url):
+    app, db = FastAPI(), Database(url)
+    connect(app, db)
+
+    @app.get("/answer")
+    def answer(session: Annotated[Session, Depends(db.sync_session)]) -> int:
+        return session.exec(select(1)).one()
+
+    with pytest.raises(Misconfigured, match=r"^/answer uses Depends\(db.sync_session"):
+        async with running(app):
+            pass
+
+
+async def test_a_sync_session_serves_as_a_dependency(url):
+    app, db = FastAPI(), Database(url)
+    connect(app, db)
+    given = Annotated[Session, Depends(db.sync_session, scope="function")]
+
+    def repository(session: given) -> Session:
+        return session
+
+    @app.get("/answer")
+    def answer(one: given, two: Annotated[Session, Depends(repository)]) -> int:
+        assert one is two
+        return one.exec(select(42)).one()
+
+    async with running(app), client_of(app) as client:
+        assert (await client.get("/answer")).json() == 42
+        operation = (await client.get("/openapi.json")).json()["paths"]["/answer"][
+            "get"
+        ]
+
+    assert "parameters" not in operation
 
 
 @pytest.mark.parametrize(("how", "answer"), [("plain", 42), ("deep", 42), ("both", 1)])

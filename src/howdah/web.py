@@ -78,10 +78,12 @@ def _refuse_late_commits(app: FastAPI, db: "Database | MemoryDatabase") -> None:
     """
     for path, dependant in dependencies_in(app.routes):
         for found in _dependants(dependant):
-            if found.call == db.session and found.scope != "function":
+            is_session = found.call in (db.session, db.sync_session)
+            if is_session and found.scope != "function":
+                name = f"db.{getattr(found.call, '__name__', 'session')}"
                 raise Misconfigured(
-                    f"{path} uses Depends(db.session), which commits only "
-                    'after the response; write Depends(db.session, scope="function")'
+                    f"{path} uses Depends({name}), which commits only after the "
+                    f'response; write Depends({name}, scope="function")'
                 )
 
 

@@ -119,6 +119,10 @@ class Declaration:
 
     It costs more round trips. Where nothing is said it is done where it has to be: on
     SQLite, and where the read schema shows what PostgreSQL cannot write."""
+    sync: ClassVar[bool] = False
+    """Go through `db.sync_session`, in threads, as an app of `def` endpoints does.
+
+    Answers stay what they are; it costs what `orm` does, and a thread."""
     body: ClassVar[int] = 16 * 1024 * 1024
     """Most bytes of a request's body."""
 
