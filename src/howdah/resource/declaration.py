@@ -25,6 +25,7 @@ from howdah.query import Field, Language
 from howdah.resource.given import (
     Derived,
     check_created,
+    check_stored,
     check_updated,
     created,
     refuse_owned,
@@ -123,6 +124,13 @@ class Declaration:
     """Go through `db.sync_session`, in threads, as an app of `def` endpoints does.
 
     Answers stay what they are; it costs what `orm` does, and a thread."""
+    stored_as: ClassVar[Mapping[str, tuple[str, Callable[[Any], Any]]]] = (
+        MappingProxyType({})
+    )
+    """Fields of the schemas that are no columns, and what is stored of them.
+
+    `{"password": ("hashed_password", hasher.hash)}` calls the function in a thread,
+    before a hook or a store sees the value."""
     body: ClassVar[int] = 16 * 1024 * 1024
     """Most bytes of a request's body."""
 
@@ -159,6 +167,7 @@ def read_layout(cls: type[Declaration]) -> Layout:
         raise Misconfigured(f"{cls.__name__} has no model; declare it")
     fields = mapped_columns(cls.model)
     _columns(cls, "server_owned", cls.server_owned, fields)
+    check_stored(cls, fields)
     for name in ("create_schema", "update_schema"):
         _check_writable(cls, name, fields)
     refuse_shown_secrets(cls, cls.read_schema, cls.model)
@@ -200,7 +209,8 @@ def _check_writable(
         declared.check(cls)
         return
     schema: type[BaseModel] = getattr(cls, name)
-    _columns(cls, schema.__name__, schema.model_fields, fields)
+    stored = [field for field in schema.model_fields if field not in cls.stored_as]
+    _columns(cls, schema.__name__, stored, fields)
     refuse_owned(cls, schema, fields)
 
 
