@@ -67,6 +67,16 @@ class Repository(Verbs[M]):
         rows = await self.fetch(paged(self.model, found, sort, page))
         return rows[::-1] if backward(page) else rows
 
+    async def first(
+        self,
+        *where: ColumnElement[bool],
+        filters: Filters = NOTHING,
+        sort: SortBy = "",
+    ) -> M | None:
+        """Return the first of the rows that meet all conditions, or None."""
+        rows = await self.list(*where, filters=filters, sort=sort, limit=1)
+        return rows[0] if rows else None
+
     async def fetch(self, statement: Select[tuple[M]]) -> builtins.list[M]:
         """Return the rows of a SELECT of the model, each once."""
         return builtins.list((await self._execute(statement)).scalars().unique())
@@ -127,6 +137,17 @@ class Repository(Verbs[M]):
         await self._flush()
         await self._reload(row)
         return row
+
+    async def update_many(
+        self,
+        values: Values,
+        *where: ColumnElement[bool],
+        filters: Filters = NOTHING,
+    ) -> int:
+        """Change the rows that meet all conditions in one statement; say how many."""
+        await self._flush()
+        result: Any = await self._execute(self._updated(values, where, filters))
+        return int(result.rowcount)
 
     async def delete(self, key: Any) -> None:
         """Remove the row and what cascades from it, or raise NotFound."""

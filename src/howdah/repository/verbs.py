@@ -13,10 +13,12 @@ from sqlalchemy import (
     Delete,
     Label,
     Select,
+    Update,
     delete,
     func,
     inspect,
     true,
+    update,
 )
 from sqlalchemy import select as plain_select
 
@@ -131,9 +133,29 @@ class Verbs(Generic[M]):
                 "delete_many has no condition and would remove every row; say "
                 "delete_many(true()) where that is meant"
             )
+        return delete(self.model).where(self._met(where, filters))
+
+    def _updated(
+        self,
+        values: Values,
+        where: Sequence[ColumnElement[bool]],
+        filters: Filters,
+    ) -> Update:
+        if not where and not filters:
+            raise Misconfigured(
+                "update_many has no condition and would change every row; say "
+                "update_many(values, true()) where that is meant"
+            )
+        changes = dumped(values, set_only=True)
+        self._check(changes)
+        return update(self.model).where(self._met(where, filters)).values(changes)
+
+    def _met(
+        self, where: Sequence[ColumnElement[bool]], filters: Filters
+    ) -> ColumnElement[bool]:
         clause = self.select(*where, filters=filters).whereclause
         # Without a clause `where` was true() alone.
-        return delete(self.model).where(true() if clause is None else clause)
+        return true() if clause is None else clause
 
     def _check(self, names: Iterable[str]) -> None:
         known = inspect(self.model).all_orm_descriptors
