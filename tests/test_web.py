@@ -1,5 +1,6 @@
 """A Database plugged into an app: lifespan, health, and one safeguard."""
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import Annotated
 from uuid import uuid4
@@ -7,11 +8,13 @@ from uuid import uuid4
 import pytest
 from catalogue import assert_problem, client_of
 from fastapi import APIRouter, Depends, FastAPI
-from sqlalchemy import text
+from sqlalchemy import Column, Integer, MetaData, Table, text
 from sqlmodel import Session, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from howdah import Database, Misconfigured, connect
+from howdah import Database, Misconfigured, Unavailable, connect
+from howdah.memory import MemoryDatabase
+from howdah.settings import Retry
 
 pytestmark = pytest.mark.anyio
 
@@ -70,6 +73,47 @@ async def test_a_lifespan_that_fails_closes_the_database(url):
         async with running(app):
             pass
     assert "closed" in repr(db)
+
+
+async def test_missing_tables_are_made_before_the_app_starts(url):
+    metadata, seen = MetaData(), []
+    Table(f"made_{uuid4().hex[:8]}", metadata, Column("id", Integer, primary_key=True))
+    (table,) = metadata.sorted_tables
+    dbs = [Database(url) for _ in range(4)]
+
+    async def start(db):
+        @asynccontextmanager
+        async def lifespan(_app):
+            seen.append(await db.lane.fetchval(f"SELECT count(*) FROM {table.name}"))
+            yield
+
+        app = FastAPI(lifespan=lifespan)
+        connect(app, db, tables=metadata)
+        async with running(app):
+            pass
+
+    await asyncio.gather(*(start(db) for db in dbs))
+    await start(dbs[0])
+
+    assert seen == [0] * 5
+
+
+async def test_tables_that_cannot_be_made_keep_the_app_from_starting():
+    away = Database("postgresql://u:p@127.0.0.1:1/d", retry=Retry(attempts=1))
+    app = FastAPI()
+    connect(app, away, tables=MetaData())
+
+    with pytest.raises(Unavailable):
+        async with running(app):
+            pass
+
+
+async def test_rows_in_memory_need_no_tables():
+    app = FastAPI()
+    connect(app, MemoryDatabase(), tables=MetaData())
+
+    async with running(app):
+        pass
 
 
 async def test_health_is_told(url):

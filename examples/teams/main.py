@@ -6,14 +6,14 @@
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query
-from sqlmodel import SQLModel
-from sqlmodel.ext.asyncio.session import AsyncSession
-
-from howdah import Database, NotFound, connect
 from models import Joined, NamedTeamSize, TeamSize, UserPublic, UserWithTeam
 from repositories import UserRepository
 from resources import Projects, Teams, Users
 from settings import AppSettings
+from sqlmodel import SQLModel
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from howdah import Database, NotFound, connect
 
 db = Database(AppSettings())
 app = FastAPI(title="Teams")

@@ -5,14 +5,14 @@
 
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Query
-from sqlmodel import Session, SQLModel
-
 import resources
-from howdah import Database, NotFound, connect
+from fastapi import Depends, FastAPI, Query
 from models import Joined, NamedTeamSize, TeamSize, UserPublic, UserWithTeam
 from repositories import SyncUserRepository
 from settings import AppSettings
+from sqlmodel import Session, SQLModel
+
+from howdah import Database, NotFound, connect
 
 db = Database(AppSettings())
 app = FastAPI(title="Teams")

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from models import Joined, Project, ProjectUserLink, Team, User, UserWithTeam
+from resources import passwords
 from sqlalchemy import Row, Select
 from sqlmodel import func, or_, select
 
 from howdah import Duplicate, Repository
 from howdah.repository import SyncRepository
-from models import Joined, Project, ProjectUserLink, Team, User, UserWithTeam
-from resources import passwords
 
 HERE = User.deleted_at.is_(None)
 INACTIVE = User.is_active.is_(False)

@@ -1,10 +1,10 @@
 """What is served of the tables, by the async and by the sync application."""
 
+from models import Named, Project, Team, User, UserCreate, UserPublic, UserUpdate
 from pwdlib import PasswordHash
 
 from howdah import PageLimits, Resource
 from howdah.resource import Embed
-from models import Named, Project, Team, User, UserCreate, UserPublic, UserUpdate
 
 passwords = PasswordHash.recommended()  # argon2
 

@@ -255,17 +255,21 @@ class Database:
         """Run the whole unit of work in a transaction, again where others were faster.
 
         The work is repeated, from its beginning and with a new session, after a
-        serialization failure or a deadlock; so it must leave e-mails and the like to
-        its caller. Raises Contention when the attempts are used up.
+        serialization failure or a deadlock, and where the connection was lost before
+        the commit; so it must leave e-mails and the like to its caller. Raises
+        Contention, or Unavailable, when the attempts are used up.
         """
         policy = replace(CONTENTION, attempts=attempts) if attempts else CONTENTION
         backoff = Backoff(policy)
         while True:
+            committing = False
             try:
                 async with self.transaction(isolation=isolation) as session:
                     result = await work(session)
+                    await session.flush()
+                    committing = True
             except HowdahError as error:
-                if not may_run_again(error):
+                if not may_run_again(error, committing=committing):
                     raise
                 await self._pause(backoff, error)
             else:

@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 from catalogue import assert_problem
-from examples.loading import EXAMPLES, load, serving
+from example_apps import EXAMPLES, load, serving
 
 from howdah import Database
 
 pytestmark = pytest.mark.anyio
 
-(main,) = load("tasks", "main")
+main = load("tasks")
 FEED = {"title": "Feed the elephant", "description": "Hay, mostly"}
 
 

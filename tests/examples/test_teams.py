@@ -9,7 +9,7 @@ from types import ModuleType
 import httpx
 import pytest
 from catalogue import assert_problem
-from examples.loading import load, serving
+from example_apps import load_all, serving
 from sqlalchemy import inspect
 
 from howdah import Database
@@ -17,7 +17,7 @@ from howdah.errors import Misconfigured, NotFound
 
 pytestmark = pytest.mark.anyio
 
-asynchronous, sync, models, resources, settings = load(
+asynchronous, sync, models, resources, settings = load_all(
     "teams", "main", "main_sync", "models", "resources", "settings"
 )
 User, Team, Project = models.User, models.Team, models.Project

@@ -47,6 +47,18 @@ class Repository(Verbs[M]):
             )
         return row
 
+    async def get_many(
+        self, keys: Iterable[Any], *, lock: bool = False
+    ) -> builtins.list[M]:
+        """Return the rows with these keys in the order given, or raise NotFound.
+
+        With lock=True other writers of them wait until this transaction ends. They are
+        locked in the order of their keys, so that two who want the same rows take
+        turns and no deadlock comes of it.
+        """
+        wanted = builtins.list(keys)
+        return self._in_order(wanted, await self.fetch(self._keyed(wanted, lock=lock)))
+
     async def list(
         self,
         *where: ColumnElement[bool],

@@ -21,7 +21,7 @@ from howdah.models import (
     relationships,
     unique_where,
 )
-from howdah.query import Field, Language
+from howdah.query import RESERVED, Field, Language, nearest
 from howdah.resource.given import (
     Derived,
     check_created,
@@ -84,6 +84,8 @@ class Declaration:
     """A boolean like `is_active`, or a moment like `deleted_at`."""
     filters: ClassVar[tuple[str, ...]] = ()
     """Fields to filter by, as `price` or, over a relation, `category__name`."""
+    aliases: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Names of your own for filters: `{"min_price": "price__gte"}`."""
     sort: ClassVar[tuple[str, ...]] = ()
     """Fields to sort by; the primary key always breaks ties."""
     unindexed: ClassVar[tuple[str, ...]] = ()
@@ -249,7 +251,7 @@ def read_language(cls: type[Declaration], layout: Layout) -> Language:
             f"{cls.__name__}: pages are in the order of {names}, which "
             f"{cls.read_schema.__name__} does not show; add it there"
         )
-    return Language(
+    language = Language(
         filters=[
             Field(name=name, annotation=filter_type(target.column))
             for name, target in layout.filters.items()
@@ -260,6 +262,23 @@ def read_language(cls: type[Declaration], layout: Layout) -> Language:
         include=tuple(layout.embeds),
         longest_json_list=cls.longest_list,
     )
+    _check_aliases(cls, language)
+    return language.aliased(cls.aliases)
+
+
+def _check_aliases(cls: type[Declaration], language: Language) -> None:
+    """Raise Misconfigured for an alias of no filter, or by a name that is taken."""
+    for name, meant in cls.aliases.items():
+        if meant not in language.filters:
+            raise Misconfigured(
+                f"{cls.__name__}: aliases has {name} for {meant}, which is no filter"
+                f"{nearest(meant, language.filters)}"
+            )
+        if name in {*language.names, *RESERVED}:
+            raise Misconfigured(
+                f"{cls.__name__}: aliases has {name} for {meant}, but {name} is a "
+                "parameter already; choose another name"
+            )
 
 
 def _check_upsert(cls: type[Declaration], fields: Mapping[str, Column[Any]]) -> None:
