@@ -2,8 +2,6 @@
 
 from howdah import Settings
 
-__all__ = ("AppSettings",)
-
 
 class AppSettings(Settings):
     """Read from the environment and `.env`; ENVIRONMENT chooses the defaults."""
