@@ -23,14 +23,19 @@ def chosen_store(
 ) -> Store:
     """Return the fast store where PostgreSQL can write the JSON, else the ORM's.
 
-    Raises Misconfigured where `orm = False` and it cannot.
+    Raises Misconfigured where `orm = False` and it cannot, or may not.
     """
     if not isinstance(db, Database):
         from howdah.memory import MemoryStore
 
         _refuse_attributes(cls, layout)
         return MemoryStore(db, layout, model=cls.model.__name__)
-    if db.dialect != "postgresql" or cls.orm:
+    if cls.sync and cls.orm is False:
+        raise Misconfigured(
+            f"{cls.__name__} has both sync and orm = False, but the fast store is not "
+            "for threads; drop one of them"
+        )
+    if db.dialect != "postgresql" or cls.orm or cls.sync:
         return _orm_store(cls, db, layout)
     if why := only_python(cls, layout):
         if cls.orm is False:
@@ -46,7 +51,7 @@ def _orm_store(cls: type[Declaration], db: Database, layout: Layout) -> Store:
     # Most apps are served by the fast store alone.
     from howdah.orm import OrmStore
 
-    return OrmStore(db, layout, model=cls.model)
+    return OrmStore(db, layout, model=cls.model, sync=cls.sync)
 
 
 def only_python(cls: type[Declaration], layout: Layout) -> str | None:
