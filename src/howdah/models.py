@@ -43,12 +43,14 @@ from sqlmodel import Field, SQLModel
 
 from howdah.digits import Digits
 from howdah.errors import Misconfigured
+from howdah.stored import Moment
 
 __all__ = (
     "SECRET",
     "Base64",
     "DeletedAtColumns",
     "DeletedAtFields",
+    "Moment",
     "Money",
     "OptionalMoney",
     "SoftDeleteColumns",
@@ -148,10 +150,10 @@ class TimestampFields(SQLModel):
     # Without it, reading `updated_at` after an update would be a hidden query.
     __mapper_args__: ClassVar[dict[str, Any]] = {"eager_defaults": True}
 
-    created_at: datetime = Field(
+    created_at: Moment = Field(
         default=None, nullable=False, sa_column_kwargs={"server_default": func.now()}
     )
-    updated_at: datetime | None = Field(
+    updated_at: Moment | None = Field(
         default=None, sa_column_kwargs={"onupdate": func.now()}
     )
 
@@ -165,7 +167,7 @@ class SoftDeleteFields(SQLModel):
 class DeletedAtFields(SQLModel):
     """`deleted_at` for SQLModel: the moment in which the row was deleted."""
 
-    deleted_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+    deleted_at: Moment | None = Field(default=None, sa_type=DateTime(timezone=True))
 
 
 class TimestampColumns:
