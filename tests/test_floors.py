@@ -24,6 +24,7 @@ FLOORS = (
         "schemas",
         "search",
         "sqlite",
+        "unit",
     ),
     ("bulk", "database", "sent", "statements", "store"),
     ("rendering",),
