@@ -11,7 +11,7 @@ from sqlalchemy.sql.base import Executable
 from howdah.errors import NotFound
 from howdah.paging import OffsetPage, Page
 from howdah.repository.asking import Filters, SortBy, backward, ordered, paged
-from howdah.repository.verbs import NOTHING, M, Values, Verbs, dumped
+from howdah.repository.verbs import NOTHING, M, Values, Verbs, dumped, key_of
 
 __all__ = ("Repository",)
 
@@ -57,7 +57,8 @@ class Repository(Verbs[M]):
         turns and no deadlock comes of it.
         """
         wanted = builtins.list(keys)
-        return self._in_order(wanted, await self.fetch(self._keyed(wanted, lock=lock)))
+        found = self._keyed(wanted, self._dialect, lock=lock)
+        return self._in_order(wanted, await self.fetch(found))
 
     async def list(
         self,
@@ -136,7 +137,7 @@ class Repository(Verbs[M]):
         if not changes:
             return []
         await self._flush()
-        statement = self._upserted(changes, on, self.session.get_bind().dialect.name)
+        statement = self._upserted(changes, on, self._dialect)
         return await self.fetch(statement)
 
     async def update(self, key: Any, values: Values) -> M:
@@ -157,8 +158,12 @@ class Repository(Verbs[M]):
         filters: Filters = NOTHING,
     ) -> int:
         """Change the rows that meet all conditions in one statement; say how many."""
+        statement = self._updated(values, where, filters)
+        if statement is None:
+            return 0
         await self._flush()
-        result: Any = await self._execute(self._updated(values, where, filters))
+        result: Any = await self._execute(statement)
+        await self._reload_all()
         return int(result.rowcount)
 
     async def delete(self, key: Any) -> None:
@@ -214,6 +219,10 @@ class Repository(Verbs[M]):
         rows: Sequence[Row[Any]] = (await self._execute(statement)).all()
         return rows
 
+    @property
+    def _dialect(self) -> str:
+        return self.session.get_bind().dialect.name
+
     async def _execute(self, statement: Executable) -> Any:
         with self._translated():
             # SQLModel's sessions deprecate `execute`; this is SQLAlchemy's own.
@@ -229,3 +238,13 @@ class Repository(Verbs[M]):
         if state.expired_attributes:
             with self._translated():
                 await self.session.refresh(row, state.expired_attributes)
+
+    async def _reload_all(self) -> None:
+        """Fetch what a statement has computed for rows that the session holds."""
+        stale = [
+            row
+            for row in self.session.identity_map.values()
+            if isinstance(row, self.model) and inspect(row).expired_attributes
+        ]
+        if stale:
+            await self.fetch(self._keyed([*map(key_of, stale)], self._dialect))

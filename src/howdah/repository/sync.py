@@ -46,7 +46,8 @@ class SyncRepository(Verbs[M]):
     def get_many(self, keys: Iterable[Any], *, lock: bool = False) -> builtins.list[M]:
         """Return the rows with these keys in the order given, or raise NotFound."""
         wanted = builtins.list(keys)
-        return self._in_order(wanted, self.fetch(self._keyed(wanted, lock=lock)))
+        found = self._keyed(wanted, self._dialect, lock=lock)
+        return self._in_order(wanted, self.fetch(found))
 
     def list(
         self,
@@ -113,7 +114,7 @@ class SyncRepository(Verbs[M]):
         if not changes:
             return []
         self._flush()
-        statement = self._upserted(changes, on, self.session.get_bind().dialect.name)
+        statement = self._upserted(changes, on, self._dialect)
         return self.fetch(statement)
 
     def update(self, key: Any, values: Values) -> M:
@@ -134,8 +135,11 @@ class SyncRepository(Verbs[M]):
         filters: Filters = NOTHING,
     ) -> int:
         """Change the rows that meet all conditions in one statement; say how many."""
+        statement = self._updated(values, where, filters)
+        if statement is None:
+            return 0
         self._flush()
-        return int(self._execute(self._updated(values, where, filters)).rowcount)
+        return int(self._execute(statement).rowcount)
 
     def delete(self, key: Any) -> None:
         """Remove the row and what cascades from it, or raise NotFound."""
@@ -177,6 +181,10 @@ class SyncRepository(Verbs[M]):
         statement = statement.having(*having).order_by(*order_by)
         rows: Sequence[Row[Any]] = self._execute(statement).all()
         return rows
+
+    @property
+    def _dialect(self) -> str:
+        return self.session.get_bind().dialect.name
 
     def _execute(self, statement: Executable) -> Any:
         with self._translated():
