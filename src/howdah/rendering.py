@@ -91,7 +91,9 @@ def json_list(rows: Iterable[bytes]) -> bytes:
 def position_text(values: Sequence[Any]) -> str:
     """Return a position as the text that a cursor holds."""
     plain = [_plain(value) for value in values]
-    return to_json(plain, inf_nan_mode="strings", bytes_mode="base64").decode()
+    return to_json(
+        plain, inf_nan_mode="strings", bytes_mode="base64", fallback=str
+    ).decode()
 
 
 def read_position(
