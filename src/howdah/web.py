@@ -13,12 +13,13 @@ from howdah.errors import Misconfigured, Unavailable
 from howdah.route import EarlyRoutes, dependencies_in
 
 if TYPE_CHECKING:
+    from howdah.documents import MongoDatabase
     from howdah.memory import MemoryDatabase
 
 __all__ = ("connect", "databases")
 
 
-def connect(app: FastAPI, db: "Database | MemoryDatabase") -> None:
+def connect(app: FastAPI, db: "Database | MemoryDatabase | MongoDatabase") -> None:
     """Let the app open and close the Database, answer with problems, tell its health.
 
     Adds `GET /health/live` (the process answers) and `GET /health/ready` (so does the
@@ -54,7 +55,7 @@ def databases(app: object) -> tuple[Database, ...]:
     return tuple(db for db in connected if isinstance(db, Database))
 
 
-def _lifespan(app: FastAPI, db: "Database | MemoryDatabase") -> Any:
+def _lifespan(app: FastAPI, db: "Database | MemoryDatabase | MongoDatabase") -> Any:
     theirs = app.router.lifespan_context
 
     @asynccontextmanager
@@ -70,7 +71,9 @@ def _lifespan(app: FastAPI, db: "Database | MemoryDatabase") -> Any:
     return lifespan
 
 
-def _refuse_late_commits(app: FastAPI, db: "Database | MemoryDatabase") -> None:
+def _refuse_late_commits(
+    app: FastAPI, db: "Database | MemoryDatabase | MongoDatabase"
+) -> None:
     """Raise where a route would commit after its answer has left.
 
     FastAPI ends a dependency with `yield` behind the response unless it has function
