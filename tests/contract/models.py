@@ -90,7 +90,7 @@ class Country(Base):
 
     __tablename__ = "countries"
 
-    code: Mapped[str] = mapped_column(String(2), primary_key=True)
+    id: Mapped[str] = mapped_column(String(2), primary_key=True)
     name: Mapped[str] = mapped_column(Text)
     tongue: Mapped[str] = mapped_column(Text, server_default=text("'en'"))
     deleted_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
@@ -208,7 +208,7 @@ class EnvelopedBooks(Books):
 
 
 class CountryWrite(BaseModel):
-    code: str = Field(min_length=2, max_length=2)
+    id: str = Field(min_length=2, max_length=2)
     name: str
 
 
@@ -219,7 +219,7 @@ class CountryUpdate(BaseModel):
 class Countries(Resource[Country]):
     create_schema = read_schema = CountryWrite
     update_schema = CountryUpdate
-    filters = ("code", "name")
+    filters = ("id", "name")
     sort = ("name",)
     soft_delete = "deleted_at"
 
