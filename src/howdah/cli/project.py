@@ -39,10 +39,13 @@ def load_app() -> "FastAPI":
 
 @contextmanager
 def database() -> Iterator[None]:
-    """See to it that DATABASE_URL leads somewhere, for us and our children."""
+    """See to it that DATABASE_URL leads somewhere, for us and our children.
+
+    What says `database = "mongodb"` beside its app needs no PostgreSQL.
+    """
     from howdah.settings import Settings
 
-    if Settings().url is not None:
+    if Settings().url is not None or _is_on_mongodb():
         yield
         return
     from howdah.embedded import EmbeddedPostgres
@@ -50,6 +53,13 @@ def database() -> Iterator[None]:
     with EmbeddedPostgres() as server:
         os.environ["DATABASE_URL"] = server.url()
         yield
+
+
+def _is_on_mongodb() -> bool:
+    with suppress(FileNotFoundError), Path("pyproject.toml").open("rb") as file:
+        said = tomllib.load(file).get("tool", {}).get("howdah", {})
+        return bool(said.get("database") == "mongodb")
+    return False
 
 
 def refuse_taken(host: str, port: int) -> None:

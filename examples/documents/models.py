@@ -1,0 +1,57 @@
+"""Users and their items, as documents of MongoDB."""
+
+import hashlib
+import os
+from decimal import Decimal
+from typing import Annotated
+
+from beanie import BackLink, Document, Indexed, Link
+from pydantic import AfterValidator, BaseModel, Field
+
+from howdah.documents import Timestamps
+from howdah.models import SECRET
+
+Email = Annotated[str, Field(max_length=200, pattern=r"^[^@\s]+@[^@\s]+$")]
+Name = Annotated[str, Field(min_length=1, max_length=50)]
+
+
+class User(Timestamps, Document):
+    email: Annotated[Email, Indexed(unique=True)]
+    username: Name
+    hashed_password: Annotated[str, SECRET]
+    is_active: bool = True
+    items: list[BackLink["Item"]] = Field(
+        default=[], json_schema_extra={"original_field": "owner"}
+    )
+
+    class Settings:
+        name = "users"
+        use_revision = True
+
+
+class Item(Timestamps, Document):
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    description: str | None = None
+    price: Annotated[Decimal, Field(ge=0, max_digits=12, decimal_places=2)]
+    owner: Link[User]
+
+    class Settings:
+        name = "items"
+        use_revision = True
+
+
+def hashed(password: str) -> str:
+    """Return what is kept of a password."""
+    salt = os.urandom(16)
+    key = hashlib.scrypt(password.encode(), salt=salt, n=2**14, r=8, p=1)
+    return f"{salt.hex()}${key.hex()}"
+
+
+class UserCreate(BaseModel):
+    """A new user, who sends a password of which only a hash is kept."""
+
+    email: Email
+    username: Name
+    hashed_password: Annotated[
+        str, Field(alias="password", min_length=8), AfterValidator(hashed)
+    ]
