@@ -4,12 +4,13 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := build/todo-postgres-api
+NAME ?= shop
 EXAMPLES ?= 2000
 ROUNDS ?= 5
 
 .DEFAULT_GOAL := test
-.PHONY: help install demo test lint types tests fuzz bench growth format requirements \
-	clean
+.PHONY: help install demo example test lint types tests fuzz bench growth format \
+	requirements clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -22,6 +23,9 @@ demo: install ## scaffold the items API and serve it on PORT (8000)
 		--description "Todo management API using PostgreSQL" \
 		--package-manager uv --output $(DEMO) --no-install --yes
 	@cd $(DEMO) && exec ../../$(BIN)/howdah dev --port $(PORT) --run src.utils.init_data
+
+example: install ## serve examples/NAME (shop) on PORT (8000) until Ctrl-C
+	@cd examples/$(NAME) && exec ../../$(BIN)/howdah dev --port $(PORT)
 
 test: lint types tests ## lint, types and all tests: what `make` alone does
 

@@ -1,7 +1,8 @@
 """An app under uvicorn in a process of its own, which a test may kill.
 
-Run as a script it is that process: `served.py FD` serves the shop at the listening
-socket FD, on the database that the environment names.
+Run as a script it is that process: `served.py FD` serves the shop of the tests at the
+listening socket FD, on the database that the environment names; `served.py FD NAME` the
+example of that name.
 """
 
 import json
@@ -46,8 +47,10 @@ class Served:
 
 
 @contextmanager
-def serving(database_url: str, folder: Path, **settings: str) -> Iterator[Served]:
-    """Serve the shop until the end of the block; its log is in the folder."""
+def serving(
+    database_url: str, folder: Path, *, example: str = "", **settings: str
+) -> Iterator[Served]:
+    """Serve an app until the end of the block; its log is in the folder."""
     log = folder / "app.log"
     # The socket is open before the process runs: the first request waits in its queue.
     with (
@@ -55,7 +58,7 @@ def serving(database_url: str, folder: Path, **settings: str) -> Iterator[Served
         log.open("w") as out,
     ):
         process = subprocess.Popen(
-            [sys.executable, __file__, str(door.fileno())],
+            [sys.executable, __file__, str(door.fileno()), example],
             pass_fds=[door.fileno()],
             cwd=folder,
             env={**_environment(), **settings, "DATABASE_URL": database_url},
@@ -104,14 +107,23 @@ def _end(process: subprocess.Popen) -> None:
         process.wait()
 
 
-def _serve(door: socket.socket) -> None:
-    import uvicorn
+def _app(example: str) -> object:
+    if example:
+        from example_apps import load
+
+        return load(example).app
     from shop import make_shop
 
     from howdah import Database
 
+    return make_shop(Database())
+
+
+def _serve(door: socket.socket, example: str) -> None:
+    import uvicorn
+
     config = uvicorn.Config(
-        make_shop(Database()),
+        _app(example),
         access_log=False,
         timeout_graceful_shutdown=5,
         # A client that waits for a processor must not find its connection closed.
@@ -121,4 +133,4 @@ def _serve(door: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    _serve(socket.socket(fileno=int(sys.argv[1])))
+    _serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2])

@@ -128,7 +128,12 @@ def said(model):
 
 
 def typed(rows):
-    return [{n: (type(v), repr(v)) for n, v in row.items()} for row in rows]
+    return [{n: (type(v), _repr(v)) for n, v in row.items()} for row in rows]
+
+
+def _repr(value):
+    # The column gives each number as many digits as it has itself.
+    return repr(value.normalize() if isinstance(value, Decimal) else value)
 
 
 @settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))

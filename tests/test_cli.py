@@ -262,15 +262,18 @@ def test_a_missing_extra_is_named_with_its_cure():
     assert "Traceback" not in done.stderr
 
 
-def test_dev_outside_a_project_says_what_to_do(tmp_path):
+@pytest.mark.parametrize("pyproject", ["", "[tool.howdah]\n", "[tool.ruff]\n"])
+def test_dev_outside_a_project_says_what_to_do(tmp_path, pyproject):
+    (tmp_path / "pyproject.toml").write_text(pyproject)
     done = howdah(tmp_path, "dev")
 
     assert done.returncode == 1
     assert "howdah startdemo fastapi-psql-orm" in done.stderr
 
 
-def test_dev_on_a_port_in_use_says_so(tmp_path):
-    (tmp_path / "alembic.ini").touch()
+@pytest.mark.parametrize("of", ["alembic.ini", "pyproject.toml"])
+def test_dev_on_a_port_in_use_says_so(tmp_path, of):
+    (tmp_path / of).write_text('[tool.howdah]\napp = "main:app"\n')
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
 

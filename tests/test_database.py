@@ -358,6 +358,43 @@ async def test_run_begins_again_where_a_race_was_lost(db, code):
     ]
 
 
+async def test_run_begins_again_where_the_connection_was_lost(db):
+    runs = []
+
+    async def work(session):
+        runs.append(session)
+        session.add(Category(name=f"run {len(runs)}"))
+        await session.flush()
+        if len(runs) == 1:
+            await session.exec(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+        return len(runs)
+
+    assert await db.run(work) == 2
+    assert await names(db) == ["run 2"]
+
+
+async def test_run_does_not_repeat_what_was_lost_at_the_commit(db):
+    """Nobody knows then whether it is stored; here it is not."""
+    name, runs = f"dying_{uuid4().hex[:8]}", []
+    async with db.transaction() as session:
+        for statement in (
+            f"CREATE TABLE {name} (id int)",
+            f"""CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS
+            'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END'""",
+            f"""CREATE CONSTRAINT TRIGGER dying AFTER INSERT ON {name} INITIALLY
+            DEFERRED FOR EACH ROW EXECUTE FUNCTION {name}()""",
+        ):
+            await session.exec(text(statement))
+
+    async def work(session):
+        runs.append(session)
+        await session.exec(text(f"INSERT INTO {name} VALUES (1)"))
+
+    with pytest.raises(Unavailable):
+        await db.run(work)
+    assert len(runs) == 1
+
+
 async def test_run_gives_up_after_its_attempts(db):
     runs = []
 

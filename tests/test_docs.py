@@ -34,7 +34,9 @@ FILE = re.compile(r"^```\w+ ([\w./-]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PASSED_OVER = {
     "howdah dev --run src.utils.init_data": "serves until Ctrl-C",
     "make": "this is what runs here",
+    "TRANSFER_ROUNDS=1000 pytest tests/acceptance/test_transfers.py": "takes long",
     "make demo": "serves until Ctrl-C",
+    "make example NAME=shop": "serves until Ctrl-C",
     "make format": "changes the project",
     "make install": "has run",
     "make test": "this is what runs here",

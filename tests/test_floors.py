@@ -12,7 +12,7 @@ PACKAGE = Path(howdah.__file__).parent
 
 # From the ground up; docs/explanation/architecture.md says what lives where.
 FLOORS = (
-    ("digits", "document", "errors", "events"),
+    ("block", "digits", "document", "errors", "events"),
     ("drivers", "embedded", "limits", "models", "query", "settings"),
     (
         "connection",

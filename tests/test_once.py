@@ -118,6 +118,16 @@ async def test_what_counts_is_what_the_json_says(client):
     assert again.headers["idempotency-replayed"] == "true"
 
 
+async def test_what_is_kept_does_not_tell_what_was_sent(client, db):
+    for key in ("one", "two"):
+        headers = {"Idempotency-Key": key}
+        await client.post("/items/", json=NOTEBOOK, headers=headers)
+
+    found = await run(db, "SELECT DISTINCT fingerprint FROM howdah_idempotency")
+
+    assert len(found.all()) == 2
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [

@@ -22,6 +22,7 @@ from sqlalchemy.orm import (
     relationship,
     validates,
 )
+from sqlmodel import SQLModel
 
 from howdah import Database, Resource, connect
 from howdah.errors import (
@@ -517,3 +518,17 @@ async def test_a_search_by_words_is_ranked_on_postgresql_alone(db):
     found.append(loads(met.body)[0]["id"])
 
     assert found == [2, 4, 1]
+
+
+async def test_a_read_schema_may_be_a_sqlmodel(db):
+    class BookShown(SQLModel):
+        id: int
+        title: str
+
+    class Shown(Resource[Book]):
+        read_schema = BookShown
+        orm = True
+
+    created = await Shown(db).store.create({"title": "Emma"})
+
+    assert loads(created.body)["title"] == "Emma"

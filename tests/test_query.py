@@ -41,6 +41,15 @@ class Enveloped(Queried):
     envelope = True
 
 
+class Aliased(Queried):
+    envelope = True
+    aliases = {  # noqa: RUF012 - a declaration
+        "min_price": "price__gte",
+        "of": "category__name__in",
+        "n": "name",
+    }
+
+
 class CategoryRepository(Repository[Category]):
     @classmethod
     async def create_in(cls, db, name):
@@ -63,6 +72,7 @@ def app(closed_db):
     connect(app, closed_db)
     app.include_router(Queried(closed_db).router(prefix="/items"))
     app.include_router(Enveloped(closed_db).router(prefix="/enveloped"))
+    app.include_router(Aliased(closed_db).router(prefix="/aliased"))
     return app
 
 
@@ -391,6 +401,70 @@ async def test_openapi_types_every_filter(client):
     assert parameters["price__in"]["type"] == "array"
     assert parameters["limit"]["maximum"] == 1000
     assert {"skip", "cursor", "sort", "active_only", "count"} <= set(parameters)
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("min_price=20", ["beta", "Gamma", "a_b"]),
+        ("min_price=20&price__lt=30&n=beta", ["beta"]),
+        ("min_price=5.5&price__gte=20", ["beta", "Gamma", "a_b"]),
+        ("of=Rock&of=Jazz", []),
+    ],
+)
+async def test_a_filter_has_a_name_of_ones_own(client, query, found):
+    answer = (await client.get(f"/aliased/?{query}&limit=10")).json()
+
+    assert [row["name"] for row in answer["items"]] == found
+    count = await client.get(f"/aliased/count?{query}")
+    assert count.json()["total"] == answer["total"] == len(found)
+
+
+async def test_a_body_and_links_take_aliases(client):
+    body = {"min_price": 20, "limit": 2, "of": None}
+    refused = await client.post("/aliased/search", json=body)
+    page = await client.get("/aliased/?min_price=20&limit=2")
+    rest = await client.get(page.links["next"]["url"])
+    del body["of"]
+    asked = await client.post("/aliased/search", json=body)
+
+    assert_problem(refused, 422, "invalid")
+    assert [row["name"] for row in rest.json()["items"]] == ["a_b"]
+    assert asked.json()["items"] == page.json()["items"]
+
+
+async def test_what_an_alias_cannot_read_is_told_by_its_name(client):
+    refused = await client.get("/aliased/?min_price=cheap&min_prise=1")
+
+    problem = assert_problem(refused, 422, "invalid")
+    assert [error["field"] for error in problem["errors"]] == ["min_prise", "min_price"]
+    assert "did you mean min_price" in problem["detail"]
+
+
+async def test_openapi_has_aliases_as_it_has_filters(app, client):
+    document = (await client.get("/openapi.json")).json()
+    operation = document["paths"]["/aliased/"]["get"]
+    described = {each["name"]: each["schema"] for each in operation["parameters"]}
+
+    assert described["min_price"] == described["price__gte"]
+    assert described["of"] == described["category__name__in"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"cheap": "prise__lt"}, "cheap for prise__lt, which is no filter; did you"),
+        ({"cheap": "sort"}, "cheap for sort, which is no filter"),
+        ({"price__lt": "price__lte"}, "price__lt is a parameter already"),
+        ({"limit": "price__lte"}, "limit is a parameter already"),
+    ],
+)
+def test_an_alias_of_nothing_or_by_a_taken_name_is_refused(given, said):
+    class Wrong(Queried):
+        aliases = given
+
+    with pytest.raises(Misconfigured, match=said):
+        Wrong(Database("postgresql:///x"))
 
 
 def test_a_filter_on_an_unknown_field_is_refused():

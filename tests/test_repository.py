@@ -30,6 +30,7 @@ from howdah.errors import (
     StillReferenced,
     Timeout,
 )
+from howdah.repository import SyncRepository
 from howdah.settings import Pool, Timeouts
 
 pytestmark = pytest.mark.anyio
@@ -118,6 +119,71 @@ async def test_a_row_is_got_and_found(session):
     with pytest.raises(NotFound, match=r"^Item ID 2 not found$") as caught:
         await items.get(2)
     assert (caught.value.model, caught.value.key) == ("Item", 2)
+
+
+async def test_many_rows_are_got_in_the_order_given(session):
+    items = ItemRepository(session)
+    one, two, three = await items.create_many([item("a"), item("b"), item("c")])
+
+    assert await items.get_many([3, 1, 2]) == [three, one, two]
+    assert await items.get_many((2, 2)) == [two, two]
+    assert await items.get_many([]) == []
+    for missing in (4, -(2**70)):
+        with pytest.raises(NotFound, match=rf"^Item ID {missing} not found$"):
+            await items.get_many([1, missing, 5])
+
+
+async def test_many_rows_are_got_without_await(db):
+    class SyncItems(SyncRepository[Item]):
+        pass
+
+    async with db.transaction() as session:
+        await ItemRepository(session).create_many([item("a"), item("b")])
+
+    with db.sync_session() as session:
+        rows = SyncItems(session).get_many([2, 1], lock=True)
+        with pytest.raises(NotFound):
+            SyncItems(session).get_many([3])
+
+    assert [row.name for row in rows] == ["b", "a"]
+
+
+async def test_rows_that_are_locked_are_as_they_are_now(db):
+    async with db.transaction() as session:
+        await ItemRepository(session).create(item("a"))
+
+    async with db.transaction() as session:
+        items = ItemRepository(session)
+        row = await items.get(1)
+        async with db.transaction() as other:
+            await ItemRepository(other).update(1, {"name": "b"})
+        assert row.name == "a"
+
+        assert await items.get_many([1], lock=True) == [row]
+        assert row.name == "b"
+
+
+async def test_rows_are_locked_in_the_order_of_keys(db):
+    """Else two who give keys in opposite orders would wait for each other for good."""
+    async with db.transaction() as session:
+        await ItemRepository(session).create_many([item("a"), item("b")])
+    attempts = []
+
+    def swap(keys):
+        async def work(session):
+            attempts.append(keys)
+            rows = await ItemRepository(session).get_many(keys, lock=True)
+            rows[0].price += 1
+            rows[1].price += 1
+
+        return db.run(work)
+
+    await asyncio.gather(*(swap(keys) for keys in ([1, 2], [2, 1]) * 10))
+
+    assert len(attempts) == 20
+    async with db.transaction() as session:
+        rows = await ItemRepository(session).get_many([1, 2])
+        assert [row.price for row in rows] == [21, 21]
 
 
 async def test_rows_are_listed_in_the_order_of_keys(session):

@@ -275,6 +275,30 @@ async def test_many_rows_are_deleted_by_a_condition(session):
         await items.delete_many()
 
 
+async def test_many_rows_are_changed_by_a_condition(session):
+    items = Items(session)
+    known = await items.first(filters={"name": "b"})
+
+    assert await items.update_many({"price": 7}, filters={"price": 3}) == 2
+    assert known.price == 7
+    await session.refresh(known)
+    assert known.updated_at is not None
+    assert await items.update_many({"price": 1}, Item.price > 100) == 0
+    with pytest.raises(Misconfigured, match="no condition"):
+        await items.update_many({"price": 1})
+    with pytest.raises(Misconfigured, match="has no prise"):
+        await items.update_many({"prise": 1}, Item.price > 1)
+
+
+async def test_the_first_row_is_found_or_nobody(session):
+    items = Items(session)
+
+    row = await items.first(Item.price >= 3, filters={"category_id": 2}, sort="-price")
+
+    assert row.name == "e%"
+    assert await items.first(Item.price > 100) is None
+
+
 async def test_each_verb_is_one_statement(db):
     statements = []
     db.listen(
@@ -289,6 +313,8 @@ async def test_each_verb_is_one_statement(db):
             items.count(filters={"price__gt": 2}),
             items.sum(Item.price),
             items.aggregate(by=[Item.category_id], rows=func.count()),
+            items.first(filters={"name": "a"}),
+            items.update_many({"price": 1}, Item.price > 100),
             items.delete_many(Item.price > 100),
             Parts(session).upsert_many([{"code": str(n)} for n in range(9)], on="code"),
         ]
@@ -333,7 +359,10 @@ async def test_the_sync_door_does_the_same(db, database_url):
             (group,) = items.aggregate(rows=func.count())
             assert group.rows == 6
             items.delete(row.id)
-            assert items.delete_many(filters={"name": "a"}) == 1
+            assert items.first(filters={"name__in": "bc"}, sort="-name").name == "c"
+            assert items.first(Item.price > 100) is None
+            assert items.update_many({"price": 5}, filters={"name": "a"}) == 1
+            assert items.delete_many(filters={"name": "a", "price": 5}) == 1
             first = parts.upsert({"code": "x"}, on=["code"])
             assert parts.upsert({"code": "x", "stock": 3}, on=["code"]) is first
             assert parts.upsert_many([], on=["code"]) == []

@@ -70,6 +70,26 @@ def test_only_a_lost_race_is_run_again(error, again):
     assert may_run_again(error) is again
 
 
+@pytest.mark.parametrize(
+    ("error", "before", "during"),
+    [
+        (asyncpg.AdminShutdownError(), True, False),
+        (asyncpg.ConnectionDoesNotExistError(), True, False),
+        (ConnectionResetError(), True, False),
+        (asyncpg.IdleInTransactionSessionTimeoutError(), False, False),
+    ],
+)
+def test_what_was_lost_before_the_commit_is_run_again(error, before, during):
+    lost = caused(Unavailable(), error)
+
+    assert may_run_again(lost) is before
+    assert may_run_again(lost, committing=True) is during
+
+
+def test_a_race_that_is_lost_at_the_commit_is_run_again():
+    assert may_run_again(Contention(), committing=True)
+
+
 def caused(error: HowdahError, cause: Exception) -> HowdahError:
     error.__cause__ = cause
     return error

@@ -212,14 +212,17 @@ def about_forwarded(url):
 
 
 async def both_busy(url, db):
-    """Return who answered when there was much to do, and the most connections seen."""
+    """Return who answered when both were busy, and the most connections seen.
+
+    One worker has two: more than two were busy at once in both.
+    """
     ours = (
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
         "AND state <> 'idle' AND query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()"
     )
     pids, most = set(), 0
     end = time.monotonic() + START_LIMIT
-    while len(pids) < 2 and time.monotonic() < end:
+    while (len(pids) < 2 or most <= 2) and time.monotonic() < end:
         # New connections each time: one goes to one worker as long as it is open.
         limits = httpx.Limits(max_keepalive_connections=0)
         async with httpx.AsyncClient(base_url=url, timeout=30, limits=limits) as client:

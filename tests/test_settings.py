@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import ClassVar
 
 import psycopg.conninfo
 import pytest
@@ -465,3 +466,54 @@ def test_any_text_survives_the_way_into_a_url_and_back(user, password, database)
         assert (read["user"], read["password"]) == (user, password)
         assert (read["host"], read["port"]) == ("db", "5432")
         assert read["dbname"] == database
+
+
+class Placed(Settings):
+    environments: ClassVar = {
+        "production": {"db_pool_size": 20, "db_max_overflow": 40},
+        "testing": {"database_url": "sqlite://"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "url"),
+    [("production", 20, None), ("testing", 10, "sqlite://"), (None, 10, None)],
+)
+def test_the_environment_has_defaults(monkeypatch, name, size, url):
+    if name is not None:
+        monkeypatch.setenv("ENVIRONMENT", name)
+
+    read = Placed()
+
+    assert read.pool.size == size
+    assert str(read.url) == str(DatabaseURL.parse(url) if url else None)
+
+
+def test_what_is_set_counts_before_the_defaults_of_the_environment(monkeypatch):
+    Path(".env").write_text("ENVIRONMENT=production\nDB_MAX_OVERFLOW=1\n")
+    monkeypatch.setenv("DB_POOL_SIZE", "4")
+
+    assert (Placed().pool.size, Placed().pool.overflow) == (4, 1)
+    assert Placed(db_pool_size=3).pool.size == 3
+
+
+def test_an_environment_without_defaults_is_nobodys_business(monkeypatch):
+    monkeypatch.setenv("ENVIRONMENT", "staging")
+
+    assert Settings().environment == "staging"
+
+
+def test_an_environment_that_is_not_known_is_refused(monkeypatch):
+    monkeypatch.setenv("ENVIRONMENT", "prod")
+
+    with pytest.raises(Misconfigured, match="'prod'; it may be production, testing"):
+        Placed()
+
+
+def test_a_default_of_an_environment_has_to_be_a_setting():
+    class Wrong(Settings):
+        environment: str = "production"
+        environments: ClassVar = {"production": {"pool_size": 20}}
+
+    with pytest.raises(Misconfigured, match="pool_size for production, which is no"):
+        Wrong()

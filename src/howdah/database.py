@@ -11,7 +11,13 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterator,
+)
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
@@ -26,6 +32,7 @@ from sqlalchemy.orm import Session
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from howdah import sqlite
+from howdah.block import block
 from howdah.connection import connect, connect_psycopg, connect_sync, set_limits
 from howdah.drivers import foreign, translate
 from howdah.engine import (
@@ -248,17 +255,21 @@ class Database:
         """Run the whole unit of work in a transaction, again where others were faster.
 
         The work is repeated, from its beginning and with a new session, after a
-        serialization failure or a deadlock; so it must leave e-mails and the like to
-        its caller. Raises Contention when the attempts are used up.
+        serialization failure or a deadlock, and where the connection was lost before
+        the commit; so it must leave e-mails and the like to its caller. Raises
+        Contention, or Unavailable, when the attempts are used up.
         """
         policy = replace(CONTENTION, attempts=attempts) if attempts else CONTENTION
         backoff = Backoff(policy)
         while True:
+            committing = False
             try:
                 async with self.transaction(isolation=isolation) as session:
                     result = await work(session)
+                    await session.flush()
+                    committing = True
             except HowdahError as error:
-                if not may_run_again(error):
+                if not may_run_again(error, committing=committing):
                     raise
                 await self._pause(backoff, error)
             else:
@@ -272,17 +283,31 @@ class Database:
         options: dict[str, Any] = {"postgresql_readonly": True} if read_only else {}
         return options | ({"isolation_level": isolation} if isolation else {})
 
-    @contextmanager
-    def sync_session(self) -> Iterator[sqlmodel.Session]:
+    @block
+    def sync_session(self) -> Generator[sqlmodel.Session, None, None]:
         """Give a plain `sqlmodel.Session`, in a transaction of its own.
 
-        For sync endpoints, scripts and notebooks; works on a Database that is not
-        open, too. It is on psycopg, or on Python's own sqlite3; its pool is as large as
-        that of the session lane, and apart from it.
+        For scripts and notebooks, `with db.sync_session() as session:`, on a Database
+        that is not open, too. For sync endpoints it is a dependency, as
+        `Depends(db.sync_session, scope="function")`, see `session`.
+        """
+        with self.sync_transaction() as session:
+            yield session
+
+    @contextmanager
+    def sync_transaction(
+        self, *, isolation: Isolation | None = None, read_only: bool = False
+    ) -> Iterator[sqlmodel.Session]:
+        """Do as `transaction` does, without `await`; see there.
+
+        It is on psycopg, or on Python's own sqlite3; its pool is as large as that of
+        the session lane, and apart from it.
         """
         with sqlmodel.Session(self._sync(), expire_on_commit=False) as session:
             _note_tables(session)
             try:
+                if options := self._options(isolation, read_only=read_only):
+                    session.connection(execution_options=options)
                 yield session
                 session.commit()
             except foreign() as exc:

@@ -31,7 +31,15 @@ from howdah.errors import (
     from_sqlstate,
 )
 
-__all__ = ("foreign", "is_disconnect", "network", "sqlstate", "translate", "translated")
+__all__ = (
+    "foreign",
+    "is_disconnect",
+    "is_lost",
+    "network",
+    "sqlstate",
+    "translate",
+    "translated",
+)
 
 _Errors = tuple[type[Exception], ...]
 
@@ -139,6 +147,15 @@ def is_disconnect(exc: BaseException, *, closed: bool = True) -> bool:
         return True
     # A time-out of our own says that the server is slow, not that it is gone.
     return isinstance(cause, OSError) and not isinstance(cause, TimeoutError)
+
+
+def is_lost(exc: BaseException) -> bool:
+    """Say whether a connection was lost that its user had done nothing to."""
+    return is_disconnect(exc) and sqlstate(_innermost(exc)) not in _TOO_SLOW
+
+
+# Who kept the server waiting for longer than it may would do so again.
+_TOO_SLOW = frozenset({"25P03", "25P04"})
 
 
 def _innermost(exc: BaseException) -> BaseException:

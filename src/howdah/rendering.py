@@ -6,6 +6,7 @@ statements nor connections; a row is a mapping from columns to Python's values.
 
 import datetime as dt
 import enum
+import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
@@ -20,7 +21,7 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
-from pydantic_core import to_json
+from pydantic_core import to_json, to_jsonable_python
 from sqlalchemy import Column
 
 from howdah.errors import FieldError, InvalidQuery, Misconfigured
@@ -42,11 +43,17 @@ class Renderer:
                 f"the layout of {layout.table.name!r} has no schema; this store writes "
                 "its JSON with one"
             )
-        self._schema: type[BaseModel] = schema
+        # A SQLModel's own `model_validate` knows no names beside aliases.
+        self._reader: TypeAdapter[BaseModel] = TypeAdapter(schema)
         self._columns = {
             name: layout.columns[info.serialization_alias or name]
             for name, info in schema.model_fields.items()
             if (info.serialization_alias or name) in layout.columns
+        }
+        self._moments = {
+            info.serialization_alias or name: name
+            for name, info in schema.model_fields.items()
+            if name in self._columns and _is_moment(self._columns[name])
         }
         self._others = tuple(n for n in schema.model_fields if n not in self._columns)
         self._names = {
@@ -68,19 +75,51 @@ class Renderer:
         """
         shown = {name: _plain(values[c]) for name, c in self._columns.items()}
         shown |= {n: getattr(source, n) for n in self._others if hasattr(source, n)}
-        row = self._schema.model_validate(
+        row = self._reader.validate_python(
             shown, by_name=True, by_alias=False, from_attributes=True
         )
         chosen = None if fields is None else {self._names[name] for name in fields}
-        body = row.model_dump_json(by_alias=True, include=chosen).encode()
+        body = self._json(row, chosen)
         members = [body[1:-1]] if body != b"{}" else []
         for name, member in (beside or {}).items():
             members.append(to_json(name) + b":" + member)
         return b"{" + b",".join(members) + b"}"
 
+    def _json(self, row: BaseModel, chosen: set[str] | None) -> bytes:
+        if not self._moments:
+            return row.model_dump_json(by_alias=True, include=chosen).encode()
+        shown = row.model_dump(mode="json", by_alias=True, include=chosen)
+        for name, field in self._moments.items():
+            value = getattr(row, field)
+            # A schema that writes its moments in a way of its own has its way.
+            if name in shown and shown[name] == to_jsonable_python(value):
+                shown[name] = _as_stored(value)
+        return to_json(shown, inf_nan_mode="null")
+
     def rows(self, rows: Iterable[Values]) -> bytes:
         """Return the JSON list of these rows."""
         return json_list(self.row(values) for values in rows)
+
+
+def _is_moment(column: Column[Any]) -> bool:
+    try:
+        return python_type(column.type) in {dt.datetime, dt.time}
+    except NotImplementedError:
+        return False
+
+
+def _as_stored(value: Any) -> Any:
+    """Return a moment as PostgreSQL writes it, so that every store writes the same."""
+    if isinstance(value, dt.datetime) and value.tzinfo is not None:
+        value = value.astimezone(dt.UTC)
+    if not isinstance(value, dt.datetime | dt.time):
+        return value
+    text = value.isoformat()
+    # No zeros behind the last digit of a second that is not whole.
+    return _ZEROS.sub(r"\1", text) if value.microsecond else text
+
+
+_ZEROS = re.compile(r"(\.\d*?)0+(?=[+-]|$)")
 
 
 def json_list(rows: Iterable[bytes]) -> bytes:
@@ -90,10 +129,15 @@ def json_list(rows: Iterable[bytes]) -> bytes:
 
 def position_text(values: Sequence[Any]) -> str:
     """Return a position as the text that a cursor holds."""
-    plain = [_plain(value) for value in values]
-    return to_json(
-        plain, inf_nan_mode="strings", bytes_mode="base64", fallback=str
-    ).decode()
+    plain = (_as_stored(_plain(value)) for value in values)
+    texts = (
+        to_json(
+            each, inf_nan_mode="strings", bytes_mode="base64", fallback=str
+        ).decode()
+        for each in plain
+    )
+    # As PostgreSQL writes a list, so that cursors are the same from every store.
+    return f"[{', '.join(texts)}]"
 
 
 def read_position(

@@ -8,7 +8,7 @@ clock and knows no driver, so every rule of it is tested without waiting.
 import random
 from collections.abc import Callable
 
-from howdah.drivers import sqlstate
+from howdah.drivers import is_lost, sqlstate
 from howdah.errors import Contention, HowdahError, Unavailable
 from howdah.settings import Retry
 
@@ -41,9 +41,18 @@ class Backoff:
         return delay
 
 
-def may_run_again(error: HowdahError) -> bool:
-    """Say whether the whole unit of work may succeed when it is repeated."""
-    return isinstance(error, Contention)
+def may_run_again(error: HowdahError, *, committing: bool = False) -> bool:
+    """Say whether the whole unit of work may succeed when it is repeated.
+
+    A connection that is lost before the commit has stored nothing; of one that is lost
+    during it nobody knows.
+    """
+    if isinstance(error, Contention):
+        return True
+    cause = error.__cause__
+    if committing or cause is None or type(error) is not Unavailable:
+        return False
+    return is_lost(cause)
 
 
 def may_connect_later(error: HowdahError) -> bool:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
+from sqlalchemy import BigInteger, MetaData, func, literal, select
 
 from howdah import problems
 from howdah.database import Database
+from howdah.drivers import translated
 from howdah.errors import Misconfigured, Unavailable
 from howdah.route import EarlyRoutes, dependencies_in
 
@@ -19,16 +21,24 @@ if TYPE_CHECKING:
 __all__ = ("connect", "databases")
 
 
-def connect(app: FastAPI, db: "Database | MemoryDatabase | MongoDatabase") -> None:
+def connect(
+    app: FastAPI,
+    db: "Database | MemoryDatabase | MongoDatabase",
+    *,
+    tables: MetaData | None = None,
+) -> None:
     """Let the app open and close the Database, answer with problems, tell its health.
 
     Adds `GET /health/live` (the process answers) and `GET /health/ready` (so does the
     database). The app starts while the database is away, and is ready once it is back.
+
+    With `tables` it makes those that are missing before it starts, and waits for the
+    database to do so: for small things and first tries, where nobody migrates.
     """
     problems.install(app)
     EarlyRoutes.install(app)
     app.state.howdah = (*getattr(app.state, "howdah", ()), db)
-    app.router.lifespan_context = _lifespan(app, db)
+    app.router.lifespan_context = _lifespan(app, db, tables)
 
     @app.get("/health/live", tags=["health"], operation_id="health_live")
     async def live() -> dict[str, str]:
@@ -55,20 +65,40 @@ def databases(app: object) -> tuple[Database, ...]:
     return tuple(db for db in connected if isinstance(db, Database))
 
 
-def _lifespan(app: FastAPI, db: "Database | MemoryDatabase | MongoDatabase") -> Any:
+def _lifespan(
+    app: FastAPI,
+    db: "Database | MemoryDatabase | MongoDatabase",
+    tables: MetaData | None,
+) -> Any:
     theirs = app.router.lifespan_context
 
     @asynccontextmanager
     async def lifespan(running: FastAPI) -> AsyncIterator[Any]:
         _refuse_late_commits(app, db)
         try:
-            await db.open(wait=False)
+            await db.open(wait=tables is not None)
+            if tables is not None and isinstance(db, Database):
+                await _make_tables(db, tables)
             async with theirs(running) as state:
                 yield state
         finally:
             await db.close()
 
     return lifespan
+
+
+async def _make_tables(db: Database, tables: MetaData) -> None:
+    """Make the tables that are missing; workers that start at once take turns."""
+    with translated():
+        async with db.engine.begin() as connection:
+            if db.dialect == "postgresql":
+                turn = func.pg_advisory_xact_lock(literal(_TURN, BigInteger))
+                await connection.execute(select(turn))
+            await connection.run_sync(tables.create_all)
+
+
+# A number of our own among advisory locks: "tables" as bytes.
+_TURN = int.from_bytes(b"tables")
 
 
 def _refuse_late_commits(
@@ -81,10 +111,12 @@ def _refuse_late_commits(
     """
     for path, dependant in dependencies_in(app.routes):
         for found in _dependants(dependant):
-            if found.call == db.session and found.scope != "function":
+            is_session = found.call in (db.session, db.sync_session)
+            if is_session and found.scope != "function":
+                name = f"db.{getattr(found.call, '__name__', 'session')}"
                 raise Misconfigured(
-                    f"{path} uses Depends(db.session), which commits only "
-                    'after the response; write Depends(db.session, scope="function")'
+                    f"{path} uses Depends({name}), which commits only after the "
+                    f'response; write Depends({name}, scope="function")'
                 )
 
 

@@ -101,6 +101,10 @@ def by_orm(resource: type[Resource[Any]], db: Database) -> Resource[Any]:
     return type(resource.__name__, (resource,), {"orm": True})(db)
 
 
+def by_threads(resource: type[Resource[Any]], db: Database) -> Resource[Any]:
+    return type(resource.__name__, (resource,), {"sync": True})(db)
+
+
 @contextmanager
 def nowhere(
     _server: EmbeddedPostgres, _folder: Path, _metadata: MetaData
@@ -181,6 +185,13 @@ BACKENDS = (
         database=by_psycopg,
         opened=emptied,
         resource=by_orm,
+    ),
+    Backend(
+        name="orm-sync",
+        prepared=postgres_database,
+        database=fast,
+        opened=emptied,
+        resource=by_threads,
     ),
     Backend(
         name="sqlite",

@@ -12,7 +12,13 @@ from typing import Annotated
 
 import typer
 
-from howdah.cli.project import app_name, database, refuse_taken, stopped_by
+from howdah.cli.project import (
+    app_name,
+    database,
+    names_app,
+    refuse_taken,
+    stopped_by,
+)
 from howdah.cli.terminal import shown_address
 from howdah.errors import Misconfigured
 
@@ -32,7 +38,8 @@ def dev(
 ) -> None:
     """Serve the project of this folder: database, migrations, reload.
 
-    Where no database is configured, PostgreSQL is started in .howdah/postgres.
+    Where no database is configured, PostgreSQL is started in .howdah/postgres. What has
+    no alembic.ini has no migrations.
     """
     _refuse_outside_project()
     refuse_taken(host, port)
@@ -46,18 +53,24 @@ def dev(
     raise typer.Exit(code)
 
 
+_MIGRATIONS = "alembic.ini"
+
+
 def _refuse_outside_project() -> None:
-    if not Path("alembic.ini").is_file():
+    if not Path(_MIGRATIONS).is_file() and not names_app():
         raise Misconfigured(
-            f"there is no project in {Path.cwd()} (no alembic.ini); go to its folder, "
-            "or make one with `howdah startdemo fastapi-psql-orm`"
+            f"there is no project in {Path.cwd()}: no {_MIGRATIONS}, and no "
+            "[tool.howdah] app in pyproject.toml; go to its folder, or make one with "
+            "`howdah startdemo fastapi-psql-orm`"
         )
 
 
 def _migrate() -> None:
+    if not Path(_MIGRATIONS).is_file():
+        return
     from howdah import migrations
 
-    migrations.upgrade()
+    migrations.upgrade(_MIGRATIONS)
 
 
 def _run_module(module: str) -> None:

@@ -21,15 +21,32 @@ from howdah.serving import find_app
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-__all__ = ("app_name", "database", "load_app", "refuse_taken", "stopped_by")
+__all__ = (
+    "app_name",
+    "database",
+    "load_app",
+    "names_app",
+    "refuse_taken",
+    "stopped_by",
+)
 
 
 def app_name() -> str:
     """Return where the app is: `[tool.howdah] app` in pyproject.toml, or src.main."""
+    return _named_app() or "src.main:app"
+
+
+def names_app() -> bool:
+    """Say whether this folder has a pyproject.toml that names an app."""
+    return _named_app() is not None
+
+
+def _named_app() -> str | None:
     with suppress(FileNotFoundError), Path("pyproject.toml").open("rb") as file:
         tools = tomllib.load(file).get("tool", {})
-        return str(tools.get("howdah", {}).get("app", "src.main:app"))
-    return "src.main:app"
+        app = tools.get("howdah", {}).get("app")
+        return None if app is None else str(app)
+    return None
 
 
 def load_app() -> "FastAPI":

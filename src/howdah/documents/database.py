@@ -196,6 +196,10 @@ class MongoDatabase:
             "`async with db.transaction() as session` for what belongs together"
         )
 
+    def sync_session(self) -> NoReturn:
+        """Refuse likewise."""
+        self.session()
+
     def _connected(self) -> AsyncMongoClient[Raw]:
         url = self._url or self._server.start()
         return AsyncMongoClient(

@@ -64,6 +64,10 @@ class MemoryDatabase(Tables):
             "with the fixture database_url"
         )
 
+    def sync_session(self) -> NoReturn:
+        """Refuse likewise."""
+        self.session()
+
     def clear(self) -> None:
         """Forget all rows, and number from 1 again."""
         self._kept.clear()

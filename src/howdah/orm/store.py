@@ -1,5 +1,6 @@
 """The store over the ORM: a session and a transaction of its own for each action."""
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Self, TypeVar
@@ -69,10 +70,21 @@ Values = Mapping[str, Any]
 
 
 class OrmStore:
-    """The rows of one model, over the sessions of a Database."""
+    """The rows of one model, over the sessions of a Database.
 
-    def __init__(self, database: Database, layout: Layout, *, model: type[Any]) -> None:
+    With `sync` over those of its sync door, in threads.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        layout: Layout,
+        *,
+        model: type[Any],
+        sync: bool = False,
+    ) -> None:
         self._database = database
+        self._sync = sync
         self._layout = layout
         self._mapped = model
         self._model = model.__name__
@@ -96,7 +108,7 @@ class OrmStore:
     ) -> Self:
         """Return the store of the rows that meet a condition; see Store.within."""
         limited = self._layout.limited(condition, related)
-        return type(self)(self._database, limited, model=self._mapped)
+        return type(self)(self._database, limited, model=self._mapped, sync=self._sync)
 
     async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
         """Return the row, or raise NotFound; `show` says what of it."""
@@ -326,8 +338,7 @@ class OrmStore:
         return answered
 
     async def _read(self, work: Callable[[Session], T]) -> T:
-        async with self._database.transaction(read_only=True) as session:
-            return await session.run_sync(work)
+        return await self._done(work, read_only=True)
 
     async def _write(
         self,
@@ -336,10 +347,22 @@ class OrmStore:
         keys: Sequence[Any] = (),
     ) -> T:
         try:
-            async with self._database.transaction() as session:
-                return await session.run_sync(work)
+            return await self._done(work)
         except HowdahError as error:
             raise await self._blamed(error, given, keys) from error.__cause__
+
+    async def _done(
+        self, work: Callable[[Session], T], *, read_only: bool = False
+    ) -> T:
+        """Do it in a transaction: of a task, or of a thread."""
+        if self._sync:
+            return await asyncio.to_thread(self._done_here, work, read_only=read_only)
+        async with self._database.transaction(read_only=read_only) as session:
+            return await session.run_sync(work)
+
+    def _done_here(self, work: Callable[[Session], T], *, read_only: bool) -> T:
+        with self._database.sync_transaction(read_only=read_only) as session:
+            return work(session)
 
     async def _blamed(
         self, error: HowdahError, given: Sequence[Values], keys: Sequence[Any]

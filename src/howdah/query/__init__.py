@@ -10,11 +10,12 @@ language.py    all that one resource understands
 from howdah.query.asked import SHOW_ALL, Count, Filter, Query, Show, Sort
 from howdah.query.faults import Faults, nearest
 from howdah.query.fields import OPERATORS, Field, Operator
-from howdah.query.language import Language
+from howdah.query.language import RESERVED, Language
 from howdah.query.parameters import only
 
 __all__ = (
     "OPERATORS",
+    "RESERVED",
     "SHOW_ALL",
     "Count",
     "Faults",

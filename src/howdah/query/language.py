@@ -1,8 +1,10 @@
 """All that one resource understands: parameters into a query, or what is wrong."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from howdah.query.asked import Filter, Query, Show
 from howdah.query.faults import Faults
@@ -72,7 +74,9 @@ class Language:
             Names("fields", tuple(fields), _FIELDS) if fields else None,
             Names("include", tuple(include), _INCLUDE) if include else None,
         )
-        self._parameters = {it.name: it for it in parameters if it is not None}
+        self._parameters: Mapping[str, Parameter] = {
+            it.name: it for it in parameters if it is not None
+        }
 
     def __repr__(self) -> str:
         return f"Language({', '.join(self.names)})"
@@ -81,6 +85,27 @@ class Language:
     def names(self) -> tuple[str, ...]:
         """Every parameter that is understood."""
         return tuple(self._parameters)
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """Every parameter that is a filter."""
+        return tuple(it.name for it in self._filters)
+
+    def aliased(self, aliases: Mapping[str, str]) -> Self:
+        """Return the language that knows filters by these names as well.
+
+        `{"min_price": "price__gte"}`: whoever gives both has to meet both.
+        """
+        if not aliases:
+            return self
+        meant = {it.name: it for it in self._filters}
+        more = [replace(meant[old], name=name) for name, old in aliases.items()]
+        rest = [it for name, it in self._parameters.items() if name not in meant]
+        filters = (*self._filters, *more)
+        parameters = {it.name: it for it in (*filters, *rest)}
+        found = copy(self)
+        vars(found).update(_filters=filters, _parameters=parameters)
+        return found
 
     def read(
         self,

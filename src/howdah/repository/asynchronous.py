@@ -47,6 +47,18 @@ class Repository(Verbs[M]):
             )
         return row
 
+    async def get_many(
+        self, keys: Iterable[Any], *, lock: bool = False
+    ) -> builtins.list[M]:
+        """Return the rows with these keys in the order given, or raise NotFound.
+
+        With lock=True other writers of them wait until this transaction ends. They are
+        locked in the order of their keys, so that two who want the same rows take
+        turns and no deadlock comes of it.
+        """
+        wanted = builtins.list(keys)
+        return self._in_order(wanted, await self.fetch(self._keyed(wanted, lock=lock)))
+
     async def list(
         self,
         *where: ColumnElement[bool],
@@ -66,6 +78,16 @@ class Repository(Verbs[M]):
         found = self.select(*where, filters=filters).order_by(*order_by)
         rows = await self.fetch(paged(self.model, found, sort, page))
         return rows[::-1] if backward(page) else rows
+
+    async def first(
+        self,
+        *where: ColumnElement[bool],
+        filters: Filters = NOTHING,
+        sort: SortBy = "",
+    ) -> M | None:
+        """Return the first of the rows that meet all conditions, or None."""
+        rows = await self.list(*where, filters=filters, sort=sort, limit=1)
+        return rows[0] if rows else None
 
     async def fetch(self, statement: Select[tuple[M]]) -> builtins.list[M]:
         """Return the rows of a SELECT of the model, each once."""
@@ -127,6 +149,17 @@ class Repository(Verbs[M]):
         await self._flush()
         await self._reload(row)
         return row
+
+    async def update_many(
+        self,
+        values: Values,
+        *where: ColumnElement[bool],
+        filters: Filters = NOTHING,
+    ) -> int:
+        """Change the rows that meet all conditions in one statement; say how many."""
+        await self._flush()
+        result: Any = await self._execute(self._updated(values, where, filters))
+        return int(result.rowcount)
 
     async def delete(self, key: Any) -> None:
         """Remove the row and what cascades from it, or raise NotFound."""

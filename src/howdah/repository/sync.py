@@ -43,6 +43,11 @@ class SyncRepository(Verbs[M]):
             )
         return row
 
+    def get_many(self, keys: Iterable[Any], *, lock: bool = False) -> builtins.list[M]:
+        """Return the rows with these keys in the order given, or raise NotFound."""
+        wanted = builtins.list(keys)
+        return self._in_order(wanted, self.fetch(self._keyed(wanted, lock=lock)))
+
     def list(
         self,
         *where: ColumnElement[bool],
@@ -58,6 +63,16 @@ class SyncRepository(Verbs[M]):
         found = self.select(*where, filters=filters).order_by(*order_by)
         rows = self.fetch(paged(self.model, found, sort, page))
         return rows[::-1] if backward(page) else rows
+
+    def first(
+        self,
+        *where: ColumnElement[bool],
+        filters: Filters = NOTHING,
+        sort: SortBy = "",
+    ) -> M | None:
+        """Return the first of the rows that meet all conditions, or None."""
+        rows = self.list(*where, filters=filters, sort=sort, limit=1)
+        return rows[0] if rows else None
 
     def fetch(self, statement: Select[tuple[M]]) -> builtins.list[M]:
         """Return the rows of a SELECT of the model, each once."""
@@ -111,6 +126,16 @@ class SyncRepository(Verbs[M]):
         self._flush()
         self._reload(row)
         return row
+
+    def update_many(
+        self,
+        values: Values,
+        *where: ColumnElement[bool],
+        filters: Filters = NOTHING,
+    ) -> int:
+        """Change the rows that meet all conditions in one statement; say how many."""
+        self._flush()
+        return int(self._execute(self._updated(values, where, filters)).rowcount)
 
     def delete(self, key: Any) -> None:
         """Remove the row and what cascades from it, or raise NotFound."""

@@ -13,15 +13,18 @@ from sqlalchemy import (
     Delete,
     Label,
     Select,
+    Update,
     delete,
     func,
     inspect,
     true,
+    tuple_,
+    update,
 )
 from sqlalchemy import select as plain_select
 
 from howdah.drivers import translated
-from howdah.errors import HowdahError, Misconfigured
+from howdah.errors import HowdahError, Misconfigured, NotFound
 from howdah.limits import holds, largest
 from howdah.models import constraint_fields, declared_model
 from howdah.paging import KeysetPage
@@ -64,6 +67,27 @@ class Verbs(Generic[M]):
             limit is None or not isinstance(value, int) or holds(limit, value)
             for value, limit in zip(values, limits, strict=False)
         )
+
+    def _keyed(self, keys: Sequence[Any], *, lock: bool) -> Select[tuple[M]]:
+        """Return the SELECT of the rows with these keys, in the order of keys."""
+        columns = inspect(self.model).primary_key
+        held = [key for key in keys if self._can_be(key)]
+        named: Any = columns[0] if len(columns) == 1 else tuple_(*columns)
+        found: Select[tuple[M]] = plain_select(self.model).where(named.in_(held))
+        if lock:
+            # What the session knows of a row is older than the lock.
+            found = found.with_for_update(of=self.model).execution_options(
+                populate_existing=True
+            )
+        return found.order_by(*columns)
+
+    def _in_order(self, keys: Sequence[Any], rows: Iterable[M]) -> list[M]:
+        """Return rows in the order of keys; raise NotFound where one lacks."""
+        known = {_key(row): row for row in rows}
+        for key in keys:
+            if key not in known:
+                raise NotFound(model=self.model.__name__, key=key)
+        return [known[key] for key in keys]
 
     def select(
         self, *where: ColumnElement[bool], filters: Filters = NOTHING
@@ -131,9 +155,29 @@ class Verbs(Generic[M]):
                 "delete_many has no condition and would remove every row; say "
                 "delete_many(true()) where that is meant"
             )
+        return delete(self.model).where(self._met(where, filters))
+
+    def _updated(
+        self,
+        values: Values,
+        where: Sequence[ColumnElement[bool]],
+        filters: Filters,
+    ) -> Update:
+        if not where and not filters:
+            raise Misconfigured(
+                "update_many has no condition and would change every row; say "
+                "update_many(values, true()) where that is meant"
+            )
+        changes = dumped(values, set_only=True)
+        self._check(changes)
+        return update(self.model).where(self._met(where, filters)).values(changes)
+
+    def _met(
+        self, where: Sequence[ColumnElement[bool]], filters: Filters
+    ) -> ColumnElement[bool]:
         clause = self.select(*where, filters=filters).whereclause
         # Without a clause `where` was true() alone.
-        return delete(self.model).where(true() if clause is None else clause)
+        return true() if clause is None else clause
 
     def _check(self, names: Iterable[str]) -> None:
         known = inspect(self.model).all_orm_descriptors
@@ -154,6 +198,12 @@ class Verbs(Generic[M]):
             tables = inspect(self.model).local_table.metadata.tables.values()
             error.naming(constraint_fields(error.constraint, tables))
             raise
+
+
+def _key(row: Any) -> Any:
+    """Return the key of a row as `get` takes it."""
+    identity: tuple[Any, ...] = inspect(row).identity
+    return identity if len(identity) > 1 else identity[0]
 
 
 def dumped(values: Values, *, set_only: bool = False) -> dict[str, Any]:

@@ -8,6 +8,7 @@
     rows.py         one method an action, over a Store; each may be overridden alone
     access.py       which actions there are, and who may call them
     caller.py       scope and hooks, solved by FastAPI for who calls
+    keeping.py      fields that are stored as something else
     hooks.py        what happens before and after each write
     asked.py        what a request asks, from its address or its body
     wire.py         conditions in; answers and headers out

@@ -27,7 +27,7 @@ def chosen_store(
 ) -> Store:
     """Return the fast store where PostgreSQL can write the JSON, else the ORM's.
 
-    Raises Misconfigured where `orm = False` and it cannot.
+    Raises Misconfigured where `orm = False` and it cannot, or may not.
     """
     if not isinstance(db, Database):
         _refuse_attributes(cls, layout)
@@ -37,7 +37,12 @@ def chosen_store(
             f"{cls.__name__}: {cls.model.__name__} is a document of Beanie's, which "
             "a Database of SQL does not hold; give the resource a MongoDatabase"
         )
-    if db.dialect != "postgresql" or cls.orm:
+    if cls.sync and cls.orm is False:
+        raise Misconfigured(
+            f"{cls.__name__} has both sync and orm = False, but the fast store is not "
+            "for threads; drop one of them"
+        )
+    if db.dialect != "postgresql" or cls.orm or cls.sync:
         return _orm_store(cls, db, layout)
     if why := only_python(cls, layout):
         if cls.orm is False:
@@ -70,7 +75,7 @@ def _orm_store(cls: type[Declaration], db: Database, layout: Layout) -> Store:
     # Most apps are served by the fast store alone.
     from howdah.orm import OrmStore
 
-    return OrmStore(db, layout, model=cls.model)
+    return OrmStore(db, layout, model=cls.model, sync=cls.sync)
 
 
 def only_python(cls: type[Declaration], layout: Layout) -> str | None:

@@ -23,10 +23,11 @@ from howdah.models import (
     table_of,
     unique_where,
 )
-from howdah.query import Field, Language
+from howdah.query import RESERVED, Field, Language, nearest
 from howdah.resource.given import (
     Derived,
     check_created,
+    check_stored,
     check_updated,
     created,
     refuse_owned,
@@ -85,6 +86,8 @@ class Declaration:
     """A boolean like `is_active`, or a moment like `deleted_at`."""
     filters: ClassVar[tuple[str, ...]] = ()
     """Fields to filter by, as `price` or, over a relation, `category__name`."""
+    aliases: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Names of your own for filters: `{"min_price": "price__gte"}`."""
     sort: ClassVar[tuple[str, ...]] = ()
     """Fields to sort by; the primary key always breaks ties."""
     unindexed: ClassVar[tuple[str, ...]] = ()
@@ -121,6 +124,17 @@ class Declaration:
 
     It costs more round trips. Where nothing is said it is done where it has to be: on
     SQLite, and where the read schema shows what PostgreSQL cannot write."""
+    sync: ClassVar[bool] = False
+    """Go through `db.sync_session`, in threads, as an app of `def` endpoints does.
+
+    Answers stay what they are; it costs what `orm` does, and a thread."""
+    stored_as: ClassVar[Mapping[str, tuple[str, Callable[[Any], Any]]]] = (
+        MappingProxyType({})
+    )
+    """Fields of the schemas that are no columns, and what is stored of them.
+
+    `{"password": ("hashed_password", hasher.hash)}` calls the function in a thread,
+    before a hook or a store sees the value."""
     body: ClassVar[int] = 16 * 1024 * 1024
     """Most bytes of a request's body."""
 
@@ -157,6 +171,7 @@ def read_layout(cls: type[Declaration]) -> Layout:
         raise Misconfigured(f"{cls.__name__} has no model; declare it")
     fields = mapped_columns(cls.model)
     _columns(cls, "server_owned", cls.server_owned, fields)
+    check_stored(cls, fields)
     for name in ("create_schema", "update_schema"):
         _check_writable(cls, name, fields)
     refuse_shown_secrets(cls, cls.read_schema, cls.model)
@@ -198,7 +213,8 @@ def _check_writable(
         declared.check(cls)
         return
     schema: type[BaseModel] = getattr(cls, name)
-    _columns(cls, schema.__name__, schema.model_fields, fields)
+    stored = [field for field in schema.model_fields if field not in cls.stored_as]
+    _columns(cls, schema.__name__, stored, fields)
     refuse_owned(cls, schema, fields)
 
 
@@ -237,7 +253,7 @@ def read_language(cls: type[Declaration], layout: Layout) -> Language:
             f"{cls.__name__}: pages are in the order of {names}, which "
             f"{cls.read_schema.__name__} does not show; add it there"
         )
-    return Language(
+    language = Language(
         filters=[
             Field(name=name, annotation=filter_type(target.column))
             for name, target in layout.filters.items()
@@ -248,6 +264,23 @@ def read_language(cls: type[Declaration], layout: Layout) -> Language:
         include=tuple(layout.embeds),
         longest_json_list=cls.longest_list,
     )
+    _check_aliases(cls, language)
+    return language.aliased(cls.aliases)
+
+
+def _check_aliases(cls: type[Declaration], language: Language) -> None:
+    """Raise Misconfigured for an alias of no filter, or by a name that is taken."""
+    for name, meant in cls.aliases.items():
+        if meant not in language.filters:
+            raise Misconfigured(
+                f"{cls.__name__}: aliases has {name} for {meant}, which is no filter"
+                f"{nearest(meant, language.filters)}"
+            )
+        if name in {*language.names, *RESERVED}:
+            raise Misconfigured(
+                f"{cls.__name__}: aliases has {name} for {meant}, but {name} is a "
+                "parameter already; choose another name"
+            )
 
 
 def _check_upsert(cls: type[Declaration], fields: Mapping[str, Column[Any]]) -> None:

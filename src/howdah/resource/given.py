@@ -25,6 +25,7 @@ from howdah.schemas import (
 __all__ = (
     "Derived",
     "check_created",
+    "check_stored",
     "check_updated",
     "created",
     "refuse_owned",
@@ -124,6 +125,24 @@ def _refuse(cls: type[Any], where: str, secrets: Sequence[str]) -> None:
             f"{cls.__name__}: {where} names {', '.join(secrets)}, which is secret and "
             "can be read, filtered and sorted by nowhere; leave it out"
         )
+
+
+def check_stored(cls: type[Any], fields: Mapping[str, Column[Any]]) -> None:
+    """Raise Misconfigured for a `stored_as` that nobody could write by."""
+    schemas = (cls.create_schema, cls.update_schema) if cls.stored_as else ()
+    named = {name for schema in schemas for name in schema.model_fields}
+    for name, (column, _) in cls.stored_as.items():
+        fault = None
+        if name in fields:
+            fault = f"a column of {cls.model.__name__} itself"
+        elif name not in named:
+            fault = "in no schema that people write by"
+        elif column not in fields:
+            fault = f"stored as {column}, which {cls.model.__name__} has not"
+        elif column in named:
+            fault = f"stored as {column}, which a schema takes from people as well"
+        if fault is not None:
+            raise Misconfigured(f"{cls.__name__}: stored_as names {name}, {fault}")
 
 
 def refuse_owned(

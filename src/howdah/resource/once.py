@@ -39,7 +39,8 @@ async def once_of(
         raise _refused("is not taken here; send the request without it")
     if len(given) > 1:
         raise _refused("is given more than once")
-    return {"once": Once(key=_key(given[0]), fingerprint=await _fingerprint(request))}
+    key = _key(given[0])
+    return {"once": Once(key=key, fingerprint=await _fingerprint(request, key))}
 
 
 def key_parameter(resource: Rows[Any], method: Method) -> dict[str, Any]:
@@ -94,14 +95,16 @@ _FORM = (
 )
 
 
-async def _fingerprint(request: Request) -> bytes:
+async def _fingerprint(request: Request, key: str) -> bytes:
     """Return a digest of what a request says; how its JSON is written does not count.
 
-    A number keeps its digits, since 1 and 1.0 may be two things to who reads them.
+    A number keeps its digits, since 1 and 1.0 may be two things to who reads them. The
+    key, which the client alone knows, keeps others from finding out by trying what was
+    sent: a password perhaps.
     """
     body = _said(await request.body())
     place = [request.method, request.url.path.rstrip("/"), request.url.query]
-    return sha256(json.dumps([*place, body], sort_keys=True).encode()).digest()
+    return sha256(json.dumps([key, *place, body], sort_keys=True).encode()).digest()
 
 
 def _said(body: bytes) -> Any:

@@ -22,6 +22,7 @@ from howdah.resource.access import refuse_unknown
 from howdah.resource.caller import Caller, is_declared
 from howdah.resource.choice import chosen_store
 from howdah.resource.declaration import Declaration, read_language, read_layout
+from howdah.resource.keeping import Kept
 from howdah.resource.relations import related_resources, with_related
 from howdah.resource.spelling import refuse_misspelt
 from howdah.schemas import is_readable
@@ -55,6 +56,7 @@ class Rows(Declaration, Generic[M]):
         self.embeds = layout.embeds
         self.fields = layout.fields
         self.keys = _key_fields(type(self), layout)
+        self._kept = Kept(self.stored_as, layout.fields)
         self.links: Mapping[str, Link] = layout.links
         self.read: dict[tuple[bool, bytes], tuple[Query, Page, Links]] = {}
         """What addresses of lists have been found to ask; words or not, and query."""
@@ -130,8 +132,9 @@ class Rows(Declaration, Generic[M]):
         own = cls.update is not Rows.update or cls.update_many is not Rows.update_many
         if own or is_declared(cls, "before_write"):
             return frozenset()
-        names = self.update_schema.model_fields.keys() & self.fields.keys()
-        return frozenset(name for name in names if not self.fields[name].nullable)
+        fields = self._kept.taken
+        names = self.update_schema.model_fields.keys() & fields.keys()
+        return frozenset(name for name in names if not fields[name].nullable)
 
     async def get(self, key: Any, *, show: Show = SHOW_ALL) -> Row:
         """Return one row, or raise NotFound; `show` says what of it."""
@@ -147,27 +150,37 @@ class Rows(Declaration, Generic[M]):
 
     async def create(self, values: BaseModel, *, once: Once | None = None) -> Row:
         """Insert a row; `once` is there where the request has an Idempotency-Key."""
-        return await self.store.create(sent(values, self.fields), once=once)
+        row = sent(values, self._kept.taken)
+        if self.stored_as:
+            row = await self._kept.one(row)
+        return await self.store.create(row, once=once)
 
     async def create_many(
         self, rows: Sequence[BaseModel], *, once: Once | None = None
     ) -> bytes:
         """Insert all rows or none; return their JSON in the order given."""
-        return await self.store.create_many(SentRows(rows, self.fields), once=once)
+        given: Values = SentRows(rows, self._kept.taken)
+        if self.stored_as:
+            given = await self._kept.all(given)
+        return await self.store.create_many(given, once=once)
 
     async def put(self, values: BaseModel) -> Row:
         """Insert a row, or change the one known by the fields of `upsert`."""
         self._refuse_unknowable([values])
-        return await self.store.upsert(
-            sent(values, self.fields), on=self.upsert, changing=self._changing(values)
-        )
+        row, changing = sent(values, self._kept.taken), self._changing(values)
+        if self.stored_as:
+            row, changing = await self._kept.one(row), self._kept.names(changing)
+        return await self.store.upsert(row, on=self.upsert, changing=changing)
 
     async def put_many(self, rows: Sequence[BaseModel]) -> bytes:
         """Insert each row or change the known one, all or none; return them as JSON."""
         self._refuse_unknowable(rows, numbered=True)
-        return await self.store.upsert_many(
-            SentRows(rows, self.fields), on=self.upsert, changing=self._changes(rows)
-        )
+        given: Values = SentRows(rows, self._kept.taken)
+        changing = self._changes(rows)
+        if self.stored_as:
+            given = await self._kept.all(given)
+            changing = [self._kept.names(each) for each in changing]
+        return await self.store.upsert_many(given, on=self.upsert, changing=changing)
 
     def _changing(self, values: BaseModel) -> frozenset[str]:
         """Return the fields in which what is put changes a known row."""
@@ -207,13 +220,19 @@ class Rows(Declaration, Generic[M]):
     async def update(self, key: Any, values: BaseModel, *, match: Match = None) -> Row:
         """Change the fields that were sent, and no others; see Store.update."""
         sent = values.model_dump(exclude_unset=True)
+        if self.stored_as:
+            sent = await self._kept.one(sent)
         return await self.store.update(key, sent, match=match)
 
     async def update_many(self, rows: Sequence[BaseModel]) -> bytes:
         """Change in each row the fields that were sent; all rows or none."""
-        if isinstance(rows, ReadRows):
-            return await self.store.update_many(SentChanges(rows))
-        sent = [row.model_dump(exclude_unset=True) for row in rows]
+        sent: Values = (
+            SentChanges(rows)
+            if isinstance(rows, ReadRows)
+            else [row.model_dump(exclude_unset=True) for row in rows]
+        )
+        if self.stored_as:
+            sent = await self._kept.all(sent)
         return await self.store.update_many(sent)
 
     async def delete(self, key: Any, *, hard: bool, match: Match = None) -> None:

@@ -125,7 +125,7 @@ def _schema(model: type[Any], use: str, fields: _Fields) -> type[BaseModel]:
     kept = _serializers if use == "Read" else _validators
     return create_model(
         f"{model.__name__}{use}",
-        __config__=None if use == "Read" else _STRICT,
+        __config__=_OF_ROWS if use == "Read" else _STRICT,
         __module__=model.__module__,
         __validators__=kept(model, fields),
         **cast("dict[str, Any]", fields),
@@ -133,6 +133,8 @@ def _schema(model: type[Any], use: str, fields: _Fields) -> type[BaseModel]:
 
 
 _STRICT = ConfigDict(extra="forbid")
+# A row is one as it stands, inside of somebody's own schema as well.
+_OF_ROWS = ConfigDict(from_attributes=True)
 
 
 def _key_first(

@@ -1,9 +1,17 @@
 """The environment, `.env` and arguments, read once into frozen settings."""
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from howdah.errors import Misconfigured
 from howdah.settings.options import Pool, Retry, Timeouts
@@ -30,6 +38,12 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
+    environments: ClassVar[Mapping[str, Mapping[str, Any]]] = MappingProxyType({})
+    """Defaults by the name of an environment, of which `ENVIRONMENT` says one.
+
+    `{"production": {"db_pool_size": 20}}`; whatever is set itself counts before."""
+
+    environment: str | None = None
     database_url: SecretStr | None = None
     test_database_url: SecretStr | None = None
     postgres_server: str | None = None
@@ -68,6 +82,24 @@ class Settings(BaseSettings):
                 f"cannot read the settings: {self.model_config.get('env_file')} is no "
                 "UTF-8; save it as UTF-8"
             ) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Ask the defaults of the environment last."""
+        return (
+            init_settings,
+            env_settings,
+            dotenv_settings,
+            file_secret_settings,
+            _Defaults(settings_cls),
+        )
 
     @property
     def url(self) -> DatabaseURL | None:
@@ -123,6 +155,37 @@ class Settings(BaseSettings):
     def retry(self) -> Retry:
         """How long to wait for a server that is still starting."""
         return Retry(attempts=self.db_retry_attempts, delay=self.db_retry_delay)
+
+
+class _Defaults(PydanticBaseSettingsSource):
+    """What a class says of the environment that is named by those asked before."""
+
+    def __call__(self) -> dict[str, Any]:
+        known: Mapping[str, Mapping[str, Any]] = getattr(
+            self.settings_cls, "environments", {}
+        )
+        fields = self.settings_cls.model_fields
+        name = self.current_state.get("environment", fields["environment"].default)
+        if not known or not isinstance(name, str):
+            return {}
+        if name not in known:
+            raise Misconfigured(
+                f"ENVIRONMENT is {name!r}; it may be {', '.join(sorted(known))}"
+            )
+        if unknown := known[name].keys() - fields.keys():
+            raise Misconfigured(
+                f"{self.settings_cls.__name__}.environments has {min(unknown)} "
+                f"for {name}, which is no setting"
+            )
+        return dict(known[name])
+
+    def get_field_value(
+        self,
+        field: FieldInfo,  # noqa: ARG002 - the form of pydantic-settings
+        field_name: str,
+    ) -> tuple[Any, str, bool]:
+        """Give nothing: all values are given at once."""
+        return None, field_name, False
 
 
 def _unreadable(error: ValidationError) -> str:

@@ -1,13 +1,14 @@
 """Filters and search into WHERE, and their values into parameters."""
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
     Column,
     ColumnElement,
     Double,
+    FromClause,
     Text,
     cast,
     func,
@@ -24,7 +25,15 @@ from howdah.statements.layout import Layout, Target, active
 from howdah.statements.places import NAMED, Places, compared_as
 from howdah.statements.scope import Within
 
-__all__ = ("WORDS", "conditions", "filter_name", "filter_values", "rank")
+__all__ = (
+    "WORDS",
+    "conditions",
+    "filter_name",
+    "filter_values",
+    "holds",
+    "rank",
+    "searched_columns",
+)
 
 SEARCH, WORDS = "__search", "__words"
 
@@ -39,8 +48,26 @@ def conditions(
         for number, filter_ in enumerate(query.filters)
     ]
     if query.search is not None:
-        found.append(_searched(layout, places))
+        found.append(holds(layout, layout.table, places))
     return found
+
+
+def holds(
+    layout: Layout, rows: FromClause, places: Places = NAMED
+) -> ColumnElement[bool]:
+    """Return whether rows of the table, or of a part of it, hold what is searched."""
+    columns: Any = rows.c
+    if layout.full_text is not None:
+        words = _words(layout.full_text, places)
+        column: ColumnElement[Any] = columns[layout.full_text.column.key]
+        return column.bool_op("@@")(words)
+    pattern = places.one(SEARCH, Text())
+    return or_(*(columns[column.key].ilike(pattern) for column in layout.search))
+
+
+def searched_columns(layout: Layout) -> Sequence[ColumnElement[Any]]:
+    """Return the columns in which a search looks."""
+    return layout.search if layout.full_text is None else (layout.full_text.column,)
 
 
 def rank(full_text: FullTextColumn, places: Places = NAMED) -> ColumnElement[float]:
@@ -64,14 +91,6 @@ def filter_values(query: Query) -> dict[str, Any]:
 def filter_name(number: int) -> str:
     """Return the name of the parameter of a query's filter, counted from 0."""
     return f"__filter_{number}"
-
-
-def _searched(layout: Layout, places: Places) -> ColumnElement[bool]:
-    if layout.full_text is not None:
-        words = _words(layout.full_text, places)
-        return layout.full_text.column.bool_op("@@")(words)
-    pattern = places.one(SEARCH, Text())
-    return or_(*(column.ilike(pattern) for column in layout.search))
 
 
 def _words(full_text: FullTextColumn, places: Places) -> ColumnElement[Any]:

@@ -11,9 +11,11 @@ from typing import Any
 
 from sqlalchemy import (
     CTE,
+    Alias,
     ColumnElement,
     Select,
     Subquery,
+    and_,
     func,
     literal_column,
     select,
@@ -24,7 +26,7 @@ from howdah.indexes import Indexes
 from howdah.paging import KeysetPage, OffsetPage, Page
 from howdah.query import Query
 from howdah.statements.bounds import Bounds
-from howdah.statements.conditions import conditions
+from howdah.statements.conditions import conditions, holds, searched_columns
 from howdah.statements.layout import Layout
 from howdah.statements.order import Part, Stretch, behind, stretches
 
@@ -42,7 +44,7 @@ def sliced(
     found = select(*columns).where(*conditions(layout, query))
     bounds = Bounds.of(layout, query, page)
     if query.search is not None:
-        return _searched(found, page, parts, bounds)
+        return _searched(layout, found, page, parts, bounds)
     if not isinstance(page, OffsetPage):
         indexed = _indexed(layout, query, parts)
         ranges = _ranges(page, parts, indexed)
@@ -105,7 +107,11 @@ def _joined(
 
 
 def _searched(
-    found: Select[Any], page: Page, parts: Sequence[Part], bounds: Bounds
+    layout: Layout,
+    found: Select[Any],
+    page: Page,
+    parts: Sequence[Part],
+    bounds: Bounds,
 ) -> Select[Any]:
     """Select a page of what a search finds, found before it is put in order.
 
@@ -116,7 +122,9 @@ def _searched(
     if isinstance(page, OffsetPage) or len(parts) > 1:
         return _outer(found, _fenced(rows), page, parts, bounds)
     near = _near(rows, page, parts, bounds)
-    many = select(func.count()).select_from(near).scalar_subquery() > bounds.most()
+    number = select(func.count()).select_from(near).scalar_subquery()
+    # Only where a glance finds one: most words are in few rows.
+    many = and_(_glance(layout, page, parts, bounds), number > bounds.most())
     both = union_all(
         select(near).where(many),
         select(_fenced(rows.where(~many))),
@@ -137,11 +145,7 @@ def _near(
     Words that many rows have fill a page from them, and the rest need not be found.
     """
     (part,) = parts
-    others = part.column.table.alias()
-    other = replace(part, column=others.columns[part.column.key])
-    few = _behind(select(other.column), page, [other]).order_by(
-        other.clause(backward=_is_backward(page))
-    )
+    few = _next(part.column.table.alias(), page, part)
     end = few.offset(bounds.most(times=_NEAR)).limit(literal_column("1"))
     down = part.descending is not _is_backward(page)
     last = end.scalar_subquery()
@@ -150,8 +154,34 @@ def _near(
     return bounds.cut(rows.where(within), clauses).cte("__near")
 
 
+def _glance(
+    layout: Layout, page: KeysetPage, parts: Sequence[Part], bounds: Bounds
+) -> ColumnElement[bool]:
+    """Say whether one of the very next rows holds the words, whatever else is asked."""
+    (part,) = parts
+    others = part.column.table.alias()
+    key: Any = part.column.key
+    searched: Any = [it.key for it in searched_columns(layout) if it.key != key]
+    columns = (others.columns[name] for name in searched)
+    few = _next(others, page, part).add_columns(*columns)
+    few_rows = few.limit(bounds.most(times=_GLANCE)).subquery("__next")
+    one: ColumnElement[int] = literal_column("1")
+    found = select(one).select_from(few_rows).where(holds(layout, few_rows)).exists()
+    # It is asked twice, and looked at once.
+    return select(
+        select(found.label("found")).cte("__glance").c.found
+    ).scalar_subquery()
+
+
+def _next(others: Alias, page: KeysetPage, part: Part) -> Select[Any]:
+    """Select the keys of the next rows, in the page's order."""
+    other = replace(part, column=others.columns[part.column.key])
+    clause = other.clause(backward=_is_backward(page))
+    return _behind(select(other.column), page, [other]).order_by(clause)
+
+
 # How many times a page's rows are looked at, before all matches are found.
-_NEAR = 10
+_GLANCE, _NEAR = 2, 50
 
 
 def _outer(
