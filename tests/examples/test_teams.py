@@ -332,7 +332,7 @@ async def test_use_eager_loading(client, people, statements):
     projects = await client.get("/projects/?include=users")
     teams = await client.get("/teams/?include=users&name=Engineering")
 
-    # One for each list, or, by sessions, one more for what is embedded; none for each row.
+    # One for each list; by sessions one more for what is embedded, and none a row.
     assert len(seen) == (2 if people is asynchronous else 4)
 
     assert [u["username"] for u in projects.json()[0]["users"]] == ["ada", "grace"]
