@@ -43,7 +43,7 @@ class SyncRepository(Verbs[M]):
             )
         return row
 
-    def get_many(self, keys: Iterable[Any], *, lock: bool = False) -> builtins.list[M]:
+    def get_each(self, keys: Iterable[Any], *, lock: bool = False) -> builtins.list[M]:
         """Return the rows with these keys in the order given, or raise NotFound."""
         wanted = builtins.list(keys)
         found = self._keyed(wanted, self._dialect, lock=lock)
