@@ -352,6 +352,14 @@ def test_a_document_and_a_database_of_sql_do_not_fit():
         Users(Database("postgresql://localhost/x"))
 
 
+@pytest.mark.parametrize("way", ["orm", "sync"])
+def test_ways_of_sql_are_not_for_documents(way):
+    other = type("Other", (Users,), {way: True})
+
+    with pytest.raises(Misconfigured, match=f"Other has {way} = True"):
+        other(MongoDatabase("mongodb://localhost", documents=[User, Item]))
+
+
 def test_documents_that_share_a_collection_are_refused():
     class Parent(Document):
         class Settings:

@@ -2,18 +2,22 @@
 
 from beanie import PydanticObjectId
 from fastapi import FastAPI, Response
-from models import Item, User, UserCreate
+from models import Item, User, UserCreate, UserUpdate
+from pwdlib import PasswordHash
 
 from howdah import Resource, connect
 from howdah.documents import MongoDatabase
 from howdah.errors import Conflict, NotFound
 
+passwords = PasswordHash.recommended()
 # MONGODB_URL says where; without it, a server for development starts in .howdah/mongo.
 db = MongoDatabase(documents=[User, Item])
 
 
 class Users(Resource[User]):
     create_schema = UserCreate
+    update_schema = UserUpdate
+    stored_as = {"password": ("hashed_password", passwords.hash)}
     filters = ("email", "username", "is_active", "items__name")
     sort = ("username", "email", "created_at")
     search = ("username", "email")
@@ -23,6 +27,7 @@ class Users(Resource[User]):
 
 class Items(Resource[Item]):
     filters = ("name", "price", "owner_id", "owner__email")
+    aliases = {"min_price": "price__gte", "max_price": "price__lte"}
     sort = ("name", "price", "created_at")
     search = ("name", "description")
     include = {"owner": Users}

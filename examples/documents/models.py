@@ -1,12 +1,10 @@
 """Users and their items, as documents of MongoDB."""
 
-import hashlib
-import os
 from decimal import Decimal
 from typing import Annotated
 
 from beanie import BackLink, Document, Indexed, Link
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from howdah.documents import Timestamps
 from howdah.models import SECRET
@@ -40,18 +38,13 @@ class Item(Timestamps, Document):
         use_revision = True
 
 
-def hashed(password: str) -> str:
-    """Return what is kept of a password."""
-    salt = os.urandom(16)
-    key = hashlib.scrypt(password.encode(), salt=salt, n=2**14, r=8, p=1)
-    return f"{salt.hex()}${key.hex()}"
+class UserUpdate(BaseModel):
+    email: Email | None = None
+    username: Name | None = None
+    password: Annotated[str, Field(min_length=8)] | None = None
 
 
-class UserCreate(BaseModel):
-    """A new user, who sends a password of which only a hash is kept."""
-
+class UserCreate(UserUpdate):
     email: Email
     username: Name
-    hashed_password: Annotated[
-        str, Field(alias="password", min_length=8), AfterValidator(hashed)
-    ]
+    password: Annotated[str, Field(min_length=8)]

@@ -19,6 +19,7 @@ from contract.models import (
     Lines,
     Shelves,
     Tokens,
+    WordedTokens,
 )
 from fastapi import FastAPI
 
@@ -34,6 +35,7 @@ PATHS = {
     "/countries": Countries,
     "/lines": Lines,
     "/tokens": Tokens,
+    "/worded": WordedTokens,
 }
 
 

@@ -217,6 +217,7 @@ class Books(Resource[Book]):
     filters = (*ASKED, "shelf__name", "shelf_id")
     sort = ("id", *ASKED)
     soft_delete = "is_active"
+    aliases = {"min_pages": "pages__gte", "on": "shelf__name"}  # noqa: RUF012 - declared
 
 
 class CarefulBooks(Books):
@@ -293,3 +294,12 @@ class TokenRead(TokenWrite):
 class Tokens(Resource[Token]):
     create_schema = update_schema = TokenWrite
     read_schema = TokenRead
+
+
+class WordWrite(BaseModel):
+    word: str
+
+
+class WordedTokens(Tokens):
+    create_schema = update_schema = WordWrite
+    stored_as = {"word": ("name", lambda word: word[::-1])}  # noqa: RUF012 - declared

@@ -322,3 +322,30 @@ async def test_a_creation_sent_twice_is_made_once(client):
     assert again.headers["location"] == first.headers["location"]
     assert other.status_code == 422
     assert (await client.get("/books/count")).json() == {"total": 1}
+
+
+async def test_filters_go_by_the_names_that_clients_know(client):
+    await client.post("/shelves/", json={"name": "a"})
+    rows = [
+        {"title": "Emma", "pages": 474, "shelf_id": 1},
+        {"title": "Persuasion", "pages": 249, "shelf_id": 1},
+        {"title": "Dracula", "pages": 418},
+    ]
+    await client.post("/books/batch", json=rows)
+
+    by_alias = await client.get("/books/?min_pages=400&on=a")
+    by_filters = await client.get("/books/?pages__gte=400&shelf__name=a")
+
+    assert titles(by_alias) == titles(by_filters) == ["Emma"]
+
+
+async def test_a_field_is_stored_as_what_is_made_of_it(client):
+    made = (await client.post("/worded/", json={"word": "emma"})).json()
+    many = await client.post("/worded/batch", json=[{"word": "ab"}, {"word": "cd"}])
+    changed = await client.patch(f"/worded/{made['id']}", json={"word": "abc"})
+    refused = await client.post("/worded/", json={"name": "x", "word": "y"})
+
+    assert made["name"] == "amme"
+    assert [row["name"] for row in many.json()] == ["ba", "dc"]
+    assert changed.json()["name"] == "cba"
+    assert_problem(refused, 422, "invalid")

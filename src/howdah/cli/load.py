@@ -128,7 +128,10 @@ def _database_of(resource: "Resource[Any]") -> "Database":
     from howdah.database import Database
 
     if not isinstance(resource.db, Database):
-        raise Misconfigured(f"{resource} has its rows in memory; nothing is kept")
+        raise Misconfigured(
+            f"{resource} has its rows in {resource.db!r}, and howdah load fills the "
+            "tables of a Database alone; send them to its path /batch"
+        )
     return resource.db
 
 

@@ -32,9 +32,17 @@ except ImportError as exc:
 
 from howdah.documents.database import MongoDatabase
 from howdah.documents.mixins import Timestamps
+from howdah.documents.server import DevelopmentServer
 from howdah.documents.store import DocumentStore
 
-__all__ = ("DocumentStore", "MongoDatabase", "OnUpdate", "Timestamps", "columns")
+__all__ = (
+    "DevelopmentServer",
+    "DocumentStore",
+    "MongoDatabase",
+    "OnUpdate",
+    "Timestamps",
+    "columns",
+)
 
 
 def columns(document: type[Any]) -> ReadOnlyColumnCollection[str, Any]:

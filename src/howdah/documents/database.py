@@ -1,7 +1,6 @@
 """A MongoDB database: the client, Beanie's start, transactions, health."""
 
 import asyncio
-import os
 import time
 from collections.abc import (
     AsyncIterator,
@@ -25,8 +24,9 @@ from pymongo.errors import PyMongoError
 from howdah.database import Health
 from howdah.documents.codec import DECIMALS
 from howdah.documents.faults import STANDALONE, error_of, is_transient, translated
-from howdah.documents.server import DevelopmentServer
+from howdah.documents.server import DEFAULT_FOLDER, DevelopmentServer
 from howdah.errors import Contention, HowdahError, Misconfigured, Unsupported
+from howdah.settings import Settings
 
 __all__ = ("ANSWERS", "NUMBERS", "MongoDatabase")
 
@@ -47,19 +47,21 @@ class MongoDatabase:
     """Stand where a Database stands, for resources of Beanie's documents.
 
     Opened, it has Beanie know the documents and makes their indexes. Without an address
-    it goes to MONGODB_URL, and where that is not set, to a server for development.
+    it goes to MONGODB_URL of the environment or `.env`, and where that is not set, to a
+    server for development.
     """
 
     def __init__(
         self,
-        url: str | None = None,
+        settings: Settings | str | None = None,
         *,
         documents: Sequence[type[Document]],
         name: str | None = None,
         timeout: float = 5.0,
-        folder: Path = Path(".howdah/mongo"),
+        folder: Path = DEFAULT_FOLDER,
     ) -> None:
-        self._url = url or os.environ.get("MONGODB_URL") or None
+        self._settings = settings if isinstance(settings, Settings) else None
+        self._url = settings if isinstance(settings, str) else None
         self._documents = tuple(documents)
         self._name = name
         self._timeout = timeout
@@ -201,7 +203,8 @@ class MongoDatabase:
         self.session()
 
     def _connected(self) -> AsyncMongoClient[Raw]:
-        url = self._url or self._server.start()
+        url = self._url or _named(self._settings or Settings())
+        url = url or self._server.start()
         return AsyncMongoClient(
             url,
             tz_aware=True,
@@ -227,6 +230,11 @@ class MongoDatabase:
     def _health(self, began: float, reason: str) -> Health:
         seconds = time.perf_counter() - began
         return Health(ok=not reason, seconds=seconds, reason=reason, busy=0, budget=0)
+
+
+def _named(settings: Settings) -> str | None:
+    url = settings.mongodb_url
+    return None if url is None else url.get_secret_value()
 
 
 def _shown(url: str | None) -> str:

@@ -66,6 +66,11 @@ def _other_store(
             f"{cls.__name__}: {cls.model.__name__} is no document of Beanie's; a "
             "MongoDatabase holds nothing else"
         )
+    if cls.orm or cls.sync:
+        raise Misconfigured(
+            f"{cls.__name__} has {'orm' if cls.orm else 'sync'} = True, which is for "
+            "sessions of SQL; documents have none, so drop it"
+        )
     from howdah.documents import DocumentStore
 
     return DocumentStore(db, layout, model=cls.model.__name__)
