@@ -115,6 +115,7 @@ CAPABILITIES: Mapping[str, tuple[str, ...]] = {
         "test_a_key_belongs_to_its_resource",
         "test_a_creation_sent_twice_is_made_once",
     ),
+    "a hash stored of what is sent": ("test_a_field_is_stored_as_what_is_made_of_it",),
     "scopes: which rows there are for a caller": (
         "test_there_are_no_rows_beyond_a_condition",
         "test_no_row_is_moved_beyond_a_condition",
