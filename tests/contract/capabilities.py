@@ -54,6 +54,7 @@ CAPABILITIES: Mapping[str, tuple[str, ...]] = {
         "test_filters_must_all_be_met",
         "test_a_filter_reaches_through_relations_of_both_kinds",
         "test_a_list_is_asked_in_the_address",
+        "test_filters_go_by_the_names_that_clients_know",
     ),
     "any order; pages by cursor and by number; totals": (
         "test_an_order_is_kept_by_pages_of_both_kinds",
