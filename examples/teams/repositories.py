@@ -9,7 +9,7 @@ from resources import passwords
 from sqlalchemy import Row, Select
 from sqlmodel import func, or_, select
 
-from howdah import Duplicate, Repository
+from howdah import Repository
 from howdah.repository import SyncRepository
 
 HERE = User.deleted_at.is_(None)
@@ -46,13 +46,10 @@ def new_user(order: UserWithTeam, hashed: str, team: Team) -> dict[str, Any]:
 class ProjectRepository(Repository[Project]):
     async def begin(self, name: str, user: User) -> Project | None:
         """Create a project with a first user, unless its name is taken."""
-        try:
-            async with self.session.begin_nested():
-                project = await self.create({"name": name})
-                link = ProjectUserLink(project_id=project.id, user_id=user.id)
-                self.session.add(link)
-        except Duplicate:
-            return None
+        project = await self.create_unless_taken({"name": name})
+        if project is not None:
+            link = ProjectUserLink(project_id=project.id, user_id=user.id)
+            self.session.add(link)
         return project
 
 
@@ -90,13 +87,10 @@ class UserRepository(Repository[User]):
 class SyncProjectRepository(SyncRepository[Project]):
     def begin(self, name: str, user: User) -> Project | None:
         """Create a project with a first user, unless its name is taken."""
-        try:
-            with self.session.begin_nested():
-                project = self.create({"name": name})
-                link = ProjectUserLink(project_id=project.id, user_id=user.id)
-                self.session.add(link)
-        except Duplicate:
-            return None
+        project = self.create_unless_taken({"name": name})
+        if project is not None:
+            link = ProjectUserLink(project_id=project.id, user_id=user.id)
+            self.session.add(link)
         return project
 
 
