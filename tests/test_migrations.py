@@ -204,6 +204,18 @@ def test_the_command_prints_one_line_instead_of_a_traceback(tmp_path, database_u
     assert "Traceback" not in out + err
 
 
+def test_the_command_says_what_it_does_without_loggers_in_its_ini(
+    tmp_path, database_url
+):
+    ini = make_project(tmp_path)
+    ini.write_text(ini.read_text().partition("[loggers]")[0])
+
+    process = alembic(tmp_path, database_url, "upgrade", "head")
+    _, err = process.communicate(timeout=60)
+
+    assert "Running upgrade  -> 001" in err
+
+
 def test_a_timeout_that_is_no_number_is_refused(tmp_path, database_url):
     make_project(tmp_path)
 

@@ -315,7 +315,19 @@ async def test_the_first_row_is_found_or_nobody(session):
     row = await items.first(Item.price >= 3, filters={"category_id": 2}, sort="-price")
 
     assert row.name == "e%"
+    assert (await items.get_first(filters={"price": 3}, sort="-name")).name == "c"
     assert await items.first(Item.price > 100) is None
+    with pytest.raises(NotFound, match="Item not found"):
+        await items.get_first(Item.price > 100)
+
+
+async def test_the_first_row_is_found_or_nobody_without_await(db):
+    with db.sync_session() as session:
+        items = SyncItems(session)
+
+        assert items.get_first(filters={"price": 3}, sort="-name").name == "c"
+        with pytest.raises(NotFound, match="Item not found"):
+            items.get_first(Item.price > 100)
 
 
 async def test_each_verb_is_one_statement(db):

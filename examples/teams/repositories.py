@@ -54,8 +54,8 @@ class ProjectRepository(Repository[Project]):
 
 
 class UserRepository(Repository[User]):
-    async def by_username(self, username: str) -> User | None:
-        return await self.first(User.username == username, HERE)
+    async def by_username(self, username: str) -> User:
+        return await self.get_first(User.username == username, HERE)
 
     async def known_as(self, name: str) -> User | None:
         return await self.first(named(name), HERE)
@@ -95,8 +95,8 @@ class SyncProjectRepository(SyncRepository[Project]):
 
 
 class SyncUserRepository(SyncRepository[User]):
-    def by_username(self, username: str) -> User | None:
-        return self.first(User.username == username, HERE)
+    def by_username(self, username: str) -> User:
+        return self.get_first(User.username == username, HERE)
 
     def known_as(self, name: str) -> User | None:
         return self.first(named(name), HERE)

@@ -111,9 +111,14 @@ def _at_command_line() -> bool:
 
 def _configure_logging() -> None:
     """Print what Alembic does, but only where Alembic is the program itself."""
+    if not _at_command_line():
+        return
     config = context.config
-    if _at_command_line() and config.file_config.has_section("loggers"):
+    if config.file_config.has_section("loggers"):
         logging.config.fileConfig(config.file_config, disable_existing_loggers=False)
+    else:
+        logging.basicConfig(format="%(levelname)-5.5s [%(name)s] %(message)s")
+        logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)
 
 
 def _refuse_empty(metadata: MetaData | None) -> None:

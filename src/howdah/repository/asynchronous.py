@@ -102,6 +102,20 @@ class Repository(Verbs[M]):
         )
         return rows[0] if rows else None
 
+    async def get_first(
+        self,
+        *where: ColumnElement[bool],
+        filters: Filters = NOTHING,
+        sort: SortBy = "",
+        options: Options = (),
+    ) -> M:
+        """Return the first of the rows that meet all conditions, or raise NotFound."""
+        row = await self.first(*where, filters=filters, sort=sort, options=options)
+        if row is None:
+            name = self.model.__name__
+            raise NotFound(f"{name} not found", model=name)
+        return row
+
     async def fetch(self, statement: Select[tuple[M]]) -> builtins.list[M]:
         """Return the rows of a SELECT of the model, each once."""
         return builtins.list((await self._execute(statement)).scalars().unique())
