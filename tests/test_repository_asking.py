@@ -226,6 +226,17 @@ async def test_a_select_may_be_part_of_another(session):
     assert names(await items.list(Item.id.in_(dear), filters={"price__lt": 9})) == ["a"]
 
 
+async def test_rows_with_moments_are_created_in_one_statement(session, statements, db):
+    seen = statements(db)
+
+    parts = await Parts(session).create_many([{"code": f"{n}"} for n in range(5)])
+    items = await Items(session).create_many([{"name": "x", "price": 1}] * 5)
+
+    assert len(seen) == 2
+    assert {each.updated_at for each in (*parts, *items)} == {None}
+    assert None not in {each.created_at for each in (*parts, *items)}
+
+
 async def test_an_upsert_inserts_then_changes_what_was_set(db):
     async with db.transaction() as session:
         new = await Parts(session).upsert({"code": "x", "stock": 1}, on=["code"])

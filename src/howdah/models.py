@@ -32,6 +32,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    event,
     func,
     true,
 )
@@ -179,6 +180,12 @@ class TimestampColumns:
     updated_at: Mapped[datetime | None] = mapped_column(
         DateTime(timezone=True), onupdate=func.now()
     )
+
+
+@event.listens_for(TimestampColumns, "before_insert", propagate=True)
+def _not_changed_yet(_mapper: Any, _connection: Any, row: Any) -> None:
+    """Say what an INSERT leaves NULL, or SQLAlchemy would ask for it, row by row."""
+    vars(row).setdefault("updated_at", None)
 
 
 class SoftDeleteColumns:
