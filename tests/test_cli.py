@@ -284,6 +284,42 @@ def test_dev_on_a_port_in_use_says_so(tmp_path, of):
     assert not (tmp_path / ".howdah").exists()
 
 
+@pytest.fixture
+def on_mongodb(tmp_path):
+    """A project on MongoDB, in an environment that has no server to bring."""
+    (tmp_path / "lacking").mkdir()
+    (tmp_path / "lacking/secantus.py").write_text("raise ImportError")
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.howdah]\napp = "main:app"\ndatabase = "mongodb"\n'
+    )
+    return tmp_path
+
+
+def test_dev_on_mongodb_without_a_server_names_the_cure(on_mongodb):
+    path = os.pathsep.join([str(on_mongodb / "lacking"), *sys.path])
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = str(probe.getsockname()[1])
+
+    done = howdah(on_mongodb, "dev", PORT=port, PYTHONPATH=path, MONGODB_URL="")
+
+    assert done.returncode == 1
+    assert "set MONGODB_URL" in done.stderr
+    assert "pip install secantusdb" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unknown_kind_of_database_is_refused(on_mongodb):
+    project = on_mongodb / "pyproject.toml"
+    project.write_text(project.read_text().replace("mongodb", "mongo"))
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = str(probe.getsockname()[1])
+
+    done = howdah(on_mongodb, "dev", PORT=port)
+
+    assert done.returncode == 1
+    assert "database is 'mongo' in pyproject.toml; say mongodb" in done.stderr
+
+
 def test_an_interruption_is_no_error_report(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "howdah", *STARTDEMO],

@@ -94,7 +94,7 @@ def test_the_quickstart_is_answered_as_it_shows(database_url, tmp_path):
     tests = run_in(project, "sh scripts/test.sh -q", environment)
 
     assert [bare(answer) for answer, _ in answers] == [bare(it) for _, it in answers]
-    assert "14 passed" in tests
+    assert "15 passed" in tests
 
 
 SHOWN_ADDRESS = "http://127.0.0.1:8000"

@@ -125,12 +125,12 @@ async def test_many_rows_are_got_in_the_order_given(session):
     items = ItemRepository(session)
     one, two, three = await items.create_many([item("a"), item("b"), item("c")])
 
-    assert await items.get_many([3, 1, 2]) == [three, one, two]
-    assert await items.get_many((2, 2)) == [two, two]
-    assert await items.get_many([]) == []
+    assert await items.get_each([3, 1, 2]) == [three, one, two]
+    assert await items.get_each((2, 2)) == [two, two]
+    assert await items.get_each([]) == []
     for missing in (4, -(2**70)):
         with pytest.raises(NotFound, match=rf"^Item ID {missing} not found$"):
-            await items.get_many([1, missing, 5])
+            await items.get_each([1, missing, 5])
 
 
 async def test_many_rows_are_got_without_await(db):
@@ -141,9 +141,9 @@ async def test_many_rows_are_got_without_await(db):
         await ItemRepository(session).create_many([item("a"), item("b")])
 
     with db.sync_session() as session:
-        rows = SyncItems(session).get_many([2, 1], lock=True)
+        rows = SyncItems(session).get_each([2, 1], lock=True)
         with pytest.raises(NotFound):
-            SyncItems(session).get_many([3])
+            SyncItems(session).get_each([3])
 
     assert [row.name for row in rows] == ["b", "a"]
 
@@ -159,7 +159,7 @@ async def test_rows_that_are_locked_are_as_they_are_now(db):
             await ItemRepository(other).update(1, {"name": "b"})
         assert row.name == "a"
 
-        assert await items.get_many([1], lock=True) == [row]
+        assert await items.get_each([1], lock=True) == [row]
         assert row.name == "b"
 
 
@@ -172,7 +172,7 @@ async def test_rows_are_locked_in_the_order_of_keys(db):
     def swap(keys):
         async def work(session):
             attempts.append(keys)
-            rows = await ItemRepository(session).get_many(keys, lock=True)
+            rows = await ItemRepository(session).get_each(keys, lock=True)
             rows[0].price += 1
             rows[1].price += 1
 
@@ -182,7 +182,7 @@ async def test_rows_are_locked_in_the_order_of_keys(db):
 
     assert len(attempts) == 20
     async with db.transaction() as session:
-        rows = await ItemRepository(session).get_many([1, 2])
+        rows = await ItemRepository(session).get_each([1, 2])
         assert [row.price for row in rows] == [21, 21]
 
 

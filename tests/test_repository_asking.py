@@ -463,7 +463,7 @@ async def test_relations_are_loaded_with_the_rows(db, load):
         items = Items(session)
         listed = await items.list(options=with_category)
         first = await items.first(sort="-price", options=with_category)
-        many = await items.get_many([2, 3], options=with_category)
+        many = await items.get_each([2, 3], options=with_category)
     assert [it.category and it.category.id for it in listed] == [None, 1, 2, None, 2]
     assert first.category.name == "Jazz"
     assert [it.category.name for it in many] == ["Rock", "Jazz"]
@@ -501,7 +501,7 @@ async def test_searches_and_loaded_relations_without_await(db):
             items.get(3, options=load),
             items.find(3, options=load),
             items.first(filters={"name": "c"}, options=load),
-            *items.get_many([5], options=load),
+            *items.get_each([5], options=load),
             *items.stream(Item.id == 5, options=load),
         ]
 

@@ -351,3 +351,51 @@ def test_a_file_of_sqlite_is_not_divided():
     settings = Settings(database_url="sqlite:///shop.db", howdah_workers=40)
 
     assert Database(settings).pool.total == 10
+
+
+NOTES = """
+import os
+
+from beanie import Document
+from fastapi import FastAPI
+
+from howdah import connect
+from howdah.documents import MongoDatabase
+
+
+class Note(Document):
+    text: str
+
+
+db = MongoDatabase(documents=[Note])
+app = FastAPI()
+connect(app, db)
+
+
+@app.post("/notes", status_code=201)
+async def note(text: str):
+    await Note(text=text).insert()
+
+
+@app.get("/about")
+async def about():
+    return [os.getpid(), await Note.count()]
+"""
+
+
+def test_workers_share_the_server_of_documents_that_the_project_brings(project):
+    (project / "shop.py").write_text(NOTES)
+    with (project / "pyproject.toml").open("a") as file:
+        file.write('database = "mongodb"\n')
+
+    with serving(project, "--workers", "2", MONGODB_URL="") as (process, url, log):
+        httpx.post(f"{url}/notes?text=x").raise_for_status()
+        seen = {}
+        end = time.monotonic() + START_LIMIT
+        while len(seen) < 2 and time.monotonic() < end:
+            pid, count = httpx.get(f"{url}/about").json()
+            seen[pid] = count
+        code = stop(process, log)
+
+    assert code == 0
+    assert list(seen.values()) == [1, 1]

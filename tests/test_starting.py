@@ -177,7 +177,9 @@ print(json.dumps([before, sorted(sys.modules)]))
 """
 NEVER_NEEDED = (
     "alembic",
+    "beanie",
     "howdah.cli",
+    "howdah.documents",
     "howdah.embedded",
     "howdah.load",
     "howdah.memory",

@@ -133,7 +133,7 @@ class Ledger(Repository[Transfer]):
         if order.from_user_id == order.to_user_id:
             raise Conflict("nobody transfers money to themselves")
         keys = (order.from_user_id, order.to_user_id)
-        payer, payee = await Accounts(self.session).get_many(keys, lock=True)
+        payer, payee = await Accounts(self.session).get_each(keys, lock=True)
         # Who comes second with a key has waited for the lock until here.
         if key is not None and (made := await self.list(Transfer.key == key)):
             return self._again(made[0], order)

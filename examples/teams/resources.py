@@ -34,7 +34,7 @@ class Users(Resource[User]):
     search = ("username", "email", "full_name")
     sort = ("username", "created_at")
     unindexed = ("search",)
-    include = {"team": Teams}
+    include = {"team": Teams, "projects": Embed(lambda: Projects, sort=("name",))}
     page = PageLimits(default=100, maximum=100)
     batch = 100  # each new user is a password to hash
 

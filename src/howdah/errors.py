@@ -18,6 +18,7 @@
     │   ├── Timeout                 timeout             503
     │   ├── ReadOnly                read_only           503
     │   └── Contention              contention          503
+    ├── Unsupported                 unsupported         501
     ├── TransactionAborted          internal            500
     └── Misconfigured               internal            500
 
@@ -51,6 +52,7 @@ __all__ = (
     "Timeout",
     "TransactionAborted",
     "Unavailable",
+    "Unsupported",
     "from_sqlstate",
 )
 
@@ -237,6 +239,13 @@ class Contention(Unavailable):
     """Other transactions were in the way; the same request may work now."""
 
     code = "contention"
+
+
+class Unsupported(HowdahError):
+    """The server that the rows are on cannot do this."""
+
+    code = "unsupported"
+    status = 501
 
 
 class TransactionAborted(HowdahError):

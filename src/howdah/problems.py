@@ -160,7 +160,7 @@ def _fault(fault: FieldError) -> dict[str, Any]:
 
 async def _on_howdah(request: Request, error: Exception) -> Response:
     assert isinstance(error, HowdahError)  # noqa: S101 - for types: registered so
-    if error.status >= _FAULT and error.retry_after is None:
+    if error.status == _FAULT:
         return await _on_fault(request, error)
     headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
     return _answer(

@@ -43,8 +43,7 @@ class Renderer:
                 f"the layout of {layout.table.name!r} has no schema; this store writes "
                 "its JSON with one"
             )
-        # A SQLModel's own `model_validate` knows no names beside aliases.
-        self._reader: TypeAdapter[BaseModel] = TypeAdapter(schema)
+        self._schema: type[BaseModel] = schema
         self._columns = {
             name: layout.columns[info.serialization_alias or name]
             for name, info in schema.model_fields.items()
@@ -75,7 +74,9 @@ class Renderer:
         """
         shown = {name: _plain(values[c]) for name, c in self._columns.items()}
         shown |= {n: getattr(source, n) for n in self._others if hasattr(source, n)}
-        row = self._reader.validate_python(
+        # A SQLModel's own `model_validate` knows no names beside aliases, and a
+        # TypeAdapter would be built when an app starts.
+        row = self._schema.__pydantic_validator__.validate_python(
             shown, by_name=True, by_alias=False, from_attributes=True
         )
         chosen = None if fields is None else {self._names[name] for name in fields}
@@ -131,7 +132,9 @@ def position_text(values: Sequence[Any]) -> str:
     """Return a position as the text that a cursor holds."""
     plain = (_as_stored(_plain(value)) for value in values)
     texts = (
-        to_json(each, inf_nan_mode="strings", bytes_mode="base64").decode()
+        to_json(
+            each, inf_nan_mode="strings", bytes_mode="base64", fallback=str
+        ).decode()
         for each in plain
     )
     # As PostgreSQL writes a list, so that cursors are the same from every store.

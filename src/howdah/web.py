@@ -15,13 +15,17 @@ from howdah.errors import Misconfigured, Unavailable
 from howdah.route import EarlyRoutes, dependencies_in
 
 if TYPE_CHECKING:
+    from howdah.documents import MongoDatabase
     from howdah.memory import MemoryDatabase
 
 __all__ = ("connect", "databases")
 
 
 def connect(
-    app: FastAPI, db: "Database | MemoryDatabase", *, tables: MetaData | None = None
+    app: FastAPI,
+    db: "Database | MemoryDatabase | MongoDatabase",
+    *,
+    tables: MetaData | None = None,
 ) -> None:
     """Let the app open and close the Database, answer with problems, tell its health.
 
@@ -62,7 +66,9 @@ def databases(app: object) -> tuple[Database, ...]:
 
 
 def _lifespan(
-    app: FastAPI, db: "Database | MemoryDatabase", tables: MetaData | None
+    app: FastAPI,
+    db: "Database | MemoryDatabase | MongoDatabase",
+    tables: MetaData | None,
 ) -> Any:
     theirs = app.router.lifespan_context
 
@@ -95,7 +101,9 @@ async def _make_tables(db: Database, tables: MetaData) -> None:
 _TURN = int.from_bytes(b"tables")
 
 
-def _refuse_late_commits(app: FastAPI, db: "Database | MemoryDatabase") -> None:
+def _refuse_late_commits(
+    app: FastAPI, db: "Database | MemoryDatabase | MongoDatabase"
+) -> None:
     """Raise where a route would commit after its answer has left.
 
     FastAPI ends a dependency with `yield` behind the response unless it has function

@@ -1,5 +1,6 @@
 """Every example starts with one command, and Ctrl-C leaves nothing running."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -53,10 +54,26 @@ def test_an_example_is_served_until_it_is_interrupted(folder):
     assert "no index serves" not in output
     assert document["paths"]
     assert not EmbeddedPostgres(folder / ".howdah/postgres").running
+    assert not is_held(folder / ".howdah/mongo/howdah.lock")
+
+
+def is_held(lock):
+    """Whether a process serves the folder of documents."""
+    if not lock.exists():
+        return False
+    with lock.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def environment():
-    drop = ("PYTEST_", "DATABASE_URL", "POSTGRES_", "DB_", "PORT", "TEST_DATABASE_URL")
+    drop = (
+        *("PYTEST_", "DATABASE_URL", "POSTGRES_", "DB_", "PORT", "TEST_DATABASE_URL"),
+        "MONGODB_URL",
+    )
     return {k: v for k, v in os.environ.items() if not k.startswith(drop)}
 
 

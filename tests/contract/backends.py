@@ -1,22 +1,25 @@
 """The stores that the contract is held over. A new store is one more entry here."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
     asynccontextmanager,
     contextmanager,
 )
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import sqlalchemy
+from contract import documents
 from databases import emptying
+from mongo import mongo_server
 from sqlalchemy import MetaData
 
 from howdah import Database, Resource
+from howdah.documents import MongoDatabase, columns
 from howdah.embedded import EmbeddedPostgres
 from howdah.memory import MemoryDatabase
 from howdah.settings import Pool
@@ -35,6 +38,14 @@ class Backend:
     """Open it, its tables empty and its numbers at 1."""
     resource: Callable[[type[Resource[Any]], Any], Resource[Any]]
     """Make a resource over what was opened."""
+    fields: Callable[[type[Any]], Any] = lambda model: model
+    """Give what has a model's fields as attributes, for conditions."""
+    cannot: Mapping[str, str] = field(default_factory=dict)
+    """Why it cannot do what a test wants, by the test's name."""
+    paths: frozenset[str] = frozenset()
+    """The resources that there are not, by their paths."""
+    fuzzed: bool = True
+    """Whether it takes part where models are made at random."""
 
 
 @contextmanager
@@ -113,6 +124,39 @@ async def cleared(
     yield db
 
 
+@contextmanager
+def mongodb(
+    _server: EmbeddedPostgres, folder: Path, _metadata: MetaData
+) -> Iterator[str]:
+    with mongo_server(folder) as url:
+        yield url
+
+
+def documents_of(address: str) -> MongoDatabase:
+    name = f"contract_{uuid4().hex[:12]}"
+    return MongoDatabase(address, documents=list(documents.TWINS.values()), name=name)
+
+
+@asynccontextmanager
+async def emptied_documents(
+    db: MongoDatabase, _metadata: MetaData
+) -> AsyncIterator[MongoDatabase]:
+    async with db:
+        database = await db.prepare()
+        for name in await database.list_collection_names():
+            await database[name].delete_many({})
+        yield db
+
+
+MONGODB_CANNOT = {
+    "test_a_moment_keeps_its_microseconds": "BSON's moments have milliseconds",
+    "test_a_key_may_have_two_columns": "a document has one key, _id",
+    "test_keys_of_two_columns_name_rows_of_a_batch": "a document has one key, _id",
+    "test_a_key_of_two_columns_is_a_path_of_two": "a document has one key, _id",
+    "test_what_others_refer_to_stays": "MongoDB holds no references",
+    "test_a_row_that_others_refer_to_is_409": "MongoDB holds no references",
+    "test_what_belongs_to_a_row_goes_with_it": "MongoDB holds no references",
+}
 BACKENDS = (
     Backend(
         name="fast",
@@ -155,5 +199,16 @@ BACKENDS = (
         database=Database,
         opened=emptied_file,
         resource=lambda resource, db: resource(db),
+    ),
+    Backend(
+        name="mongodb",
+        prepared=mongodb,
+        database=documents_of,
+        opened=emptied_documents,
+        resource=lambda resource, db: documents.of_documents(resource)(db),
+        fields=lambda model: columns(documents.TWINS[model]),
+        cannot=MONGODB_CANNOT,
+        paths=frozenset({"/lines"}),
+        fuzzed=False,
     ),
 )

@@ -11,6 +11,7 @@ from catalogue import client_of
 from contract.backends import BACKENDS, Backend
 from contract.models import (
     Base,
+    Book,
     Books,
     CarefulBooks,
     Countries,
@@ -18,6 +19,7 @@ from contract.models import (
     Lines,
     Shelves,
     Tokens,
+    WordedTokens,
 )
 from fastapi import FastAPI
 
@@ -33,6 +35,7 @@ PATHS = {
     "/countries": Countries,
     "/lines": Lines,
     "/tokens": Tokens,
+    "/worded": WordedTokens,
 }
 
 
@@ -40,6 +43,21 @@ PATHS = {
 def backend(request) -> Backend:
     """A kind of store."""
     return request.param
+
+
+@pytest.fixture(autouse=True)
+def _what_it_cannot(request) -> None:
+    """Pass over what a kind of store cannot do, and say why."""
+    if "backend" in request.fixturenames:
+        backend = request.getfixturevalue("backend")
+        if reason := backend.cannot.get(request.node.originalname):
+            pytest.skip(reason)
+
+
+@pytest.fixture
+def book(backend) -> Any:
+    """What has a book's fields, for conditions."""
+    return backend.fields(Book)
 
 
 @pytest.fixture(scope="session")
@@ -82,6 +100,8 @@ def app(backend, database) -> FastAPI:
     problems.install(app)
     EarlyRoutes.install(app)
     for prefix, resource in PATHS.items():
+        if prefix in backend.paths:
+            continue
         app.include_router(backend.resource(resource, database).router(prefix=prefix))
     return app
 

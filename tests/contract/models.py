@@ -90,7 +90,7 @@ class Country(Base):
 
     __tablename__ = "countries"
 
-    code: Mapped[str] = mapped_column(String(2), primary_key=True)
+    id: Mapped[str] = mapped_column(String(2), primary_key=True)
     name: Mapped[str] = mapped_column(Text)
     tongue: Mapped[str] = mapped_column(Text, server_default=text("'en'"))
     deleted_at: Mapped[dt.datetime | None] = mapped_column(DateTime(timezone=True))
@@ -197,6 +197,7 @@ class Books(Resource[Book]):
     filters = (*ASKED, "shelf__name", "shelf_id")
     sort = ("id", *ASKED)
     soft_delete = "is_active"
+    aliases = {"min_pages": "pages__gte", "on": "shelf__name"}  # noqa: RUF012 - declared
 
 
 class CarefulBooks(Books):
@@ -208,7 +209,7 @@ class EnvelopedBooks(Books):
 
 
 class CountryWrite(BaseModel):
-    code: str = Field(min_length=2, max_length=2)
+    id: str = Field(min_length=2, max_length=2)
     name: str
 
 
@@ -219,7 +220,7 @@ class CountryUpdate(BaseModel):
 class Countries(Resource[Country]):
     create_schema = read_schema = CountryWrite
     update_schema = CountryUpdate
-    filters = ("code", "name")
+    filters = ("id", "name")
     sort = ("name",)
     soft_delete = "deleted_at"
 
@@ -251,3 +252,12 @@ class TokenRead(TokenWrite):
 class Tokens(Resource[Token]):
     create_schema = update_schema = TokenWrite
     read_schema = TokenRead
+
+
+class WordWrite(BaseModel):
+    word: str
+
+
+class WordedTokens(Tokens):
+    create_schema = update_schema = WordWrite
+    stored_as = {"word": ("name", lambda word: word[::-1])}  # noqa: RUF012 - declared

@@ -81,11 +81,11 @@ async def test_a_batch_that_names_a_row_twice_changes_nothing(books):
 
 async def test_a_batch_that_takes_a_value_changes_nothing(store_of):
     countries = store_of(Countries)
-    await countries.create_many([{"code": c, "name": c} for c in ("AT", "BE", "CH")])
+    await countries.create_many([{"id": c, "name": c} for c in ("AT", "BE", "CH")])
 
     with pytest.raises(Duplicate):
         await countries.update_many(
-            [{"code": "BE", "name": "B"}, {"code": "CH", "name": "AT"}]
+            [{"id": "BE", "name": "B"}, {"id": "CH", "name": "AT"}]
         )
 
     assert [row["name"] for row in await all_of(countries)] == ["AT", "BE", "CH"]
@@ -103,18 +103,18 @@ async def test_rows_are_marked_together_and_removed_together(books, store_of):
 
 async def test_rows_with_a_moment_of_deletion_are_gone_for_batches(store_of):
     countries = store_of(Countries)
-    await countries.create_many([{"code": c, "name": c} for c in ("AT", "BE", "CH")])
+    await countries.create_many([{"id": c, "name": c} for c in ("AT", "BE", "CH")])
     await countries.delete_many(["AT"], hard=False)
 
     with pytest.raises(NotFound) as changed:
-        await countries.update_many([{"code": "AT", "name": "Austria"}])
+        await countries.update_many([{"id": "AT", "name": "Austria"}])
     with pytest.raises(NotFound) as deleted:
         await countries.delete_many(["BE", "AT"], hard=False)
 
-    assert blame(changed) == [("code", 0, "not_found")]
-    assert blame(deleted) == [("code", 1, "not_found")]
+    assert blame(changed) == [("id", 0, "not_found")]
+    assert blame(deleted) == [("id", 1, "not_found")]
     await countries.delete_many(["BE", "AT"], hard=True)
-    assert [row["code"] for row in await all_of(countries)] == ["CH"]
+    assert [row["id"] for row in await all_of(countries)] == ["CH"]
 
 
 async def test_keys_of_two_columns_name_rows_of_a_batch(books, store_of):

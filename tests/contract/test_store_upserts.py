@@ -79,27 +79,25 @@ async def test_what_was_deleted_is_there_again(books):
 
 async def test_what_was_deleted_is_not_in_the_way_of_a_partial_index(store_of):
     countries = store_of(Countries)
-    await countries.upsert({"code": "AT", "name": "A"}, on=("name",), changing=())
+    await countries.upsert({"id": "AT", "name": "A"}, on=("name",), changing=())
     await countries.delete("AT", hard=False)
 
-    new = await countries.upsert({"code": "AU", "name": "A"}, on=("name",), changing=())
-    known = await countries.upsert(
-        {"code": "AZ", "name": "A"}, on=("name",), changing=()
-    )
+    new = await countries.upsert({"id": "AU", "name": "A"}, on=("name",), changing=())
+    known = await countries.upsert({"id": "AZ", "name": "A"}, on=("name",), changing=())
 
     assert (new.created, new.key) == (True, "AU")
     assert (known.created, known.key) == (False, "AU")
-    assert [row["code"] for row in await all_of(countries)] == ["AT", "AU"]
+    assert [row["id"] for row in await all_of(countries)] == ["AT", "AU"]
 
 
 async def test_another_value_that_is_taken_is_refused(store_of):
     countries = store_of(Countries)
-    await countries.create_many([{"code": c, "name": c} for c in ("AT", "BE")])
+    await countries.create_many([{"id": c, "name": c} for c in ("AT", "BE")])
 
     with pytest.raises(Duplicate) as caught:
-        await countries.upsert({"code": "AT", "name": "C"}, on=("name",), changing=())
+        await countries.upsert({"id": "AT", "name": "C"}, on=("name",), changing=())
 
-    assert caught.value.fields == ("code",)
+    assert caught.value.fields == ("id",)
     assert [row["name"] for row in await all_of(countries)] == ["AT", "BE"]
 
 

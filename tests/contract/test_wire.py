@@ -50,7 +50,7 @@ async def test_a_created_row_is_answered_with_its_place_and_its_version(client):
 @pytest.mark.parametrize(
     ("path", "body", "place"),
     [
-        ("/countries", {"code": "F/", "name": "x"}, "/countries/F%2F"),
+        ("/countries", {"id": "F/", "name": "x"}, "/countries/F%2F"),
         ("/shelves", {"name": "a"}, "/shelves/1"),
     ],
 )
@@ -158,17 +158,25 @@ async def test_a_conflict_is_409_with_the_field(client):
 
     taken = await client.post("/shelves/", json={"name": "a"})
     missing = await client.post("/books/", json={"title": "x", "shelf_id": 9})
-    held = await client.delete("/shelves/1")
 
     fields = [
         [error["field"] for error in assert_problem(response, 409, code)["errors"]]
         for response, code in (
             (taken, "duplicate"),
             (missing, "missing_reference"),
-            (held, "still_referenced"),
         )
     ]
-    assert fields == [["name"], ["shelf_id"], ["shelf_id"]]
+    assert fields == [["name"], ["shelf_id"]]
+
+
+async def test_a_row_that_others_refer_to_is_409(client):
+    await client.post("/shelves/", json={"name": "a"})
+    await client.post("/books/", json={**EMMA, "shelf_id": 1})
+
+    held = await client.delete("/shelves/1")
+
+    (error,) = assert_problem(held, 409, "still_referenced")["errors"]
+    assert error["field"] == "shelf_id"
 
 
 @pytest.mark.parametrize(
@@ -281,13 +289,13 @@ async def test_a_row_marked_as_deleted_comes_back(client):
 
 
 async def test_a_row_with_a_moment_of_deletion_is_gone(client):
-    await client.post("/countries/", json={"code": "FR", "name": "France"})
+    await client.post("/countries/", json={"id": "FR", "name": "France"})
 
     await client.delete("/countries/FR")
 
     assert_problem(await client.get("/countries/FR"), 404, "not_found")
     assert_problem(await client.delete("/countries/FR"), 404, "not_found")
-    again = await client.post("/countries/", json={"code": "FX", "name": "France"})
+    again = await client.post("/countries/", json={"id": "FX", "name": "France"})
     assert again.status_code == 201
     assert_problem(await client.post("/countries/FR/restore"), 409, "duplicate")
 
@@ -314,3 +322,30 @@ async def test_a_creation_sent_twice_is_made_once(client):
     assert again.headers["location"] == first.headers["location"]
     assert other.status_code == 422
     assert (await client.get("/books/count")).json() == {"total": 1}
+
+
+async def test_filters_go_by_the_names_that_clients_know(client):
+    await client.post("/shelves/", json={"name": "a"})
+    rows = [
+        {"title": "Emma", "pages": 474, "shelf_id": 1},
+        {"title": "Persuasion", "pages": 249, "shelf_id": 1},
+        {"title": "Dracula", "pages": 418},
+    ]
+    await client.post("/books/batch", json=rows)
+
+    by_alias = await client.get("/books/?min_pages=400&on=a")
+    by_filters = await client.get("/books/?pages__gte=400&shelf__name=a")
+
+    assert titles(by_alias) == titles(by_filters) == ["Emma"]
+
+
+async def test_a_field_is_stored_as_what_is_made_of_it(client):
+    made = (await client.post("/worded/", json={"word": "emma"})).json()
+    many = await client.post("/worded/batch", json=[{"word": "ab"}, {"word": "cd"}])
+    changed = await client.patch(f"/worded/{made['id']}", json={"word": "abc"})
+    refused = await client.post("/worded/", json={"name": "x", "word": "y"})
+
+    assert made["name"] == "amme"
+    assert [row["name"] for row in many.json()] == ["ba", "dc"]
+    assert changed.json()["name"] == "cba"
+    assert_problem(refused, 422, "invalid")

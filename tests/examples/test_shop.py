@@ -9,6 +9,7 @@ import pytest
 from catalogue import assert_problem, client_of
 from docs_page import blocks
 from example_apps import EXAMPLES, load
+from sqlalchemy import inspect, text
 
 pytestmark = pytest.mark.anyio
 
@@ -61,6 +62,43 @@ async def transfer(client, amount, *, key=None, **users):
 # Seed 001
 
 
+async def test_connection_configuration(database_url, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("DB_POOL_SIZE", "4")
+    shop = load("shop")
+
+    async with running(shop) as client:
+        for user in (ADA, BOB):
+            await client.post("/users/", json=user)
+        answers = await asyncio.gather(
+            *(client.get("/items/") for _ in range(20)),
+            *(transfer(client, 0.01) for _ in range(20)),
+        )
+        async with shop.db.transaction() as session:
+            connected = await session.scalar(text(CONNECTED))
+
+    assert {answer.status_code for answer in answers} == {200, 201}
+    assert 1 < connected <= 4
+
+
+CONNECTED = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'client backend'
+"""
+
+
+async def test_database_session_dependency(client, users, shop):
+    await client.post("/items/", json={**LAMP, "owner_id": 1})
+    give = {"from_user_id": 1, "to_user_id": 2}
+
+    stored = await client.post("/items/1/transfer/", json=give)
+    refused = await client.post("/items/1/transfer/", json=give)
+
+    assert (stored.status_code, refused.status_code) == (200, 409)
+    assert (await client.get("/items/1")).json()["owner_id"] == 2
+    assert shop.db.busy == 0
+
+
 async def test_startup_makes_the_tables_and_shutdown_lets_go(shop, database_url):
     with shop.db.redirected(database_url):
         for _ in range(2):
@@ -69,6 +107,37 @@ async def test_startup_makes_the_tables_and_shutdown_lets_go(shop, database_url)
             assert shop.db.busy == 0
 
     assert "closed" in repr(shop.db)
+
+
+async def test_sqlalchemy_orm_model(client, shop):
+    with shop.db.sync_session() as session:
+        tables = inspect(session.connection())
+        unique = {
+            tuple(each["column_names"])
+            for each in tables.get_unique_constraints("users")
+        }
+        indexed = {tuple(each["column_names"]) for each in tables.get_indexes("items")}
+        columns = {each["name"]: each for each in tables.get_columns("items")}
+        (owner,) = tables.get_foreign_keys("items")
+
+    assert unique == {("username",), ("email",)}
+    assert indexed == {("name",), ("price",), ("owner_id",)}
+    assert owner["options"] == {"ondelete": "CASCADE"}
+    assert repr(columns["price"]["type"]) == "NUMERIC(precision=12, scale=2)"
+    assert columns["created_at"]["type"].timezone is True
+
+
+async def test_pydantic_schemas(client):
+    await client.post("/items/", json=LAMP)
+
+    emptied = await client.put("/items/1", json={"description": None})
+    nameless = await client.put("/items/1", json={"name": None})
+    numbered = await client.post("/items/", json={**LAMP, "id": 7})
+
+    assert emptied.json()["description"] is None
+    assert emptied.json()["name"] == "Lamp"
+    assert_problem(nameless, 422, "invalid")
+    assert_problem(numbered, 422, "invalid")
 
 
 async def test_create_item(client):

@@ -89,6 +89,22 @@ async def test_get_session_commits_before_the_answer_and_is_given_back(client, t
     assert teams.db.busy == 0
 
 
+async def test_relationships(client, people):
+    for name in ("Gemini", "Apollo"):
+        await client.post("/projects/", json={"name": name})
+    await client.put("/projects/1/users", json=[1, 2])
+    await client.put("/projects/2/users", json=[1])
+
+    user = (await client.get("/users/1?include=team,projects")).json()
+    project = (await client.get("/projects/1?include=users")).json()
+    team = (await client.get("/teams/2?include=users")).json()
+
+    assert user["team"] == {"id": 1, "name": "Engineering"}
+    assert [each["name"] for each in user["projects"]] == ["Apollo", "Gemini"]
+    assert [each["username"] for each in project["users"]] == ["ada", "grace"]
+    assert [each["username"] for each in team["users"]] == ["mary"]
+
+
 async def test_create_user(client, teams):
     made = await client.post("/users/", json={**ADA, "full_name": "Ada Lovelace"})
 
@@ -308,12 +324,16 @@ async def test_nested_transactions(client, teams):
     assert (await client.get("/projects/1/users")).json() == []
 
 
-async def test_use_eager_loading(client, people):
+async def test_use_eager_loading(client, people, statements):
     await client.post("/projects/", json={"name": "Apollo"})
     await client.put("/projects/1/users", json=[2, 1])
+    seen = statements(people.db)
 
     projects = await client.get("/projects/?include=users")
     teams = await client.get("/teams/?include=users&name=Engineering")
+
+    # One for each list; by sessions one more for what is embedded, and none a row.
+    assert len(seen) == (2 if people is asynchronous else 4)
 
     assert [u["username"] for u in projects.json()[0]["users"]] == ["ada", "grace"]
     assert [user["username"] for user in teams.json()[0]["users"]] == [

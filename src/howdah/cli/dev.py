@@ -38,8 +38,9 @@ def dev(
 ) -> None:
     """Serve the project of this folder: database, migrations, reload.
 
-    Where no database is configured, PostgreSQL is started in .howdah/postgres. What has
-    no alembic.ini has no migrations.
+    Where no database is configured, PostgreSQL is started in .howdah/postgres; for a
+    project on MongoDB, a server in .howdah/mongo. What has no alembic.ini has no
+    migrations.
     """
     _refuse_outside_project()
     refuse_taken(host, port)

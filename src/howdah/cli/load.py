@@ -13,6 +13,7 @@ from rich.console import Console
 from howdah.cli.project import database, load_app
 from howdah.cli.terminal import printable, speak_plainly
 from howdah.errors import Invalid, Misconfigured, NotFound
+from howdah.models import table_of
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -114,7 +115,7 @@ def _format(file: str, given: str | None) -> "Format":
 
 def _resource(table: str) -> "Resource[Any]":
     """Return the resource of the app that keeps its rows in the table."""
-    known = {each.model.__table__.name: each for each in _resources(load_app().routes)}
+    known = {table_of(each.model).name: each for each in _resources(load_app().routes)}
     if table not in known:
         raise Misconfigured(
             f"the app has no resource with a table {table!r}; "
@@ -127,7 +128,10 @@ def _database_of(resource: "Resource[Any]") -> "Database":
     from howdah.database import Database
 
     if not isinstance(resource.db, Database):
-        raise Misconfigured(f"{resource} has its rows in memory; nothing is kept")
+        raise Misconfigured(
+            f"{resource} has its rows in {resource.db!r}, and howdah load fills the "
+            "tables of a Database alone; send them to its path /batch"
+        )
     return resource.db
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = (
     "app_name",
     "database",
+    "is_on_mongodb",
     "load_app",
     "names_app",
     "refuse_taken",
@@ -33,19 +34,31 @@ __all__ = (
 
 def app_name() -> str:
     """Return where the app is: `[tool.howdah] app` in pyproject.toml, or src.main."""
-    return _named_app() or "src.main:app"
+    return _said("app") or "src.main:app"
 
 
 def names_app() -> bool:
     """Say whether this folder has a pyproject.toml that names an app."""
-    return _named_app() is not None
+    return _said("app") is not None
 
 
-def _named_app() -> str | None:
+def is_on_mongodb() -> bool:
+    """Say whether this folder's project has `database = "mongodb"` beside its app."""
+    said = _said("database")
+    if said not in {None, "mongodb", "postgresql"}:
+        raise Misconfigured(
+            f"[tool.howdah] database is {said!r} in pyproject.toml; say mongodb, or "
+            "leave it out for what DATABASE_URL leads to"
+        )
+    return said == "mongodb"
+
+
+def _said(name: str) -> str | None:
+    """Return what pyproject.toml says to us."""
     with suppress(FileNotFoundError), Path("pyproject.toml").open("rb") as file:
         tools = tomllib.load(file).get("tool", {})
-        app = tools.get("howdah", {}).get("app")
-        return None if app is None else str(app)
+        value = tools.get("howdah", {}).get(name)
+        return None if value is None else str(value)
     return None
 
 
@@ -56,7 +69,16 @@ def load_app() -> "FastAPI":
 
 @contextmanager
 def database() -> Iterator[None]:
-    """See to it that DATABASE_URL leads somewhere, for us and our children."""
+    """See to it that the project's address leads somewhere, for us and our children.
+
+    That is DATABASE_URL, or MONGODB_URL for a project on MongoDB.
+    """
+    with _mongodb() if is_on_mongodb() else _postgresql():
+        yield
+
+
+@contextmanager
+def _postgresql() -> Iterator[None]:
     from howdah.settings import Settings
 
     if Settings().url is not None:
@@ -66,6 +88,20 @@ def database() -> Iterator[None]:
 
     with EmbeddedPostgres() as server:
         os.environ["DATABASE_URL"] = server.url()
+        yield
+
+
+@contextmanager
+def _mongodb() -> Iterator[None]:
+    from howdah.settings import Settings
+
+    if Settings().mongodb_url is not None:
+        yield
+        return
+    from howdah.documents import DevelopmentServer
+
+    with DevelopmentServer() as url:
+        os.environ["MONGODB_URL"] = url
         yield
 
 

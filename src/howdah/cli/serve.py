@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from howdah.cli.project import app_name, database, refuse_taken, stopped_by
+from howdah.cli.project import (
+    app_name,
+    database,
+    is_on_mongodb,
+    refuse_taken,
+    stopped_by,
+)
 from howdah.errors import Misconfigured
 from howdah.serving import APP, PROXIES, app_behind_proxies, find_app
 from howdah.serving import app as worker_app
@@ -84,7 +90,8 @@ def serve(
         way = _Way(
             host=host, port=port, workers=workers, grace=grace, access_log=access_log
         )
-        with database() if any(db.embedded for db in databases) else nullcontext():
+        brings_one = is_on_mongodb() or any(db.embedded for db in databases)
+        with database() if brings_one else nullcontext():
             _run(run, way)
 
 

@@ -1,18 +1,14 @@
-"""Rows in dictionaries: what each operator means in plain Python, and a fake for tests.
+"""Rows in dictionaries: the port in plain Python, and a fake for tests.
 
     store.py        the store
     database.py     what stores share: the tables, numbers, versions
     answers.py      answers that are kept for requests that are sent again
     tables.py       rows by key, and a change that is kept whole or not at all
-    columns.py      what a column takes, and how its values compare
-    defaults.py     what a column has where nothing is given
-    operators.py    what each operator of a filter means
-    expressions.py  simple conditions of SQLAlchemy, evaluated on a row
     conditions.py   which rows a query finds
     relations.py    rows that a relation leads to
     order.py        sort and position in plain Python
     unique.py       what has to be unique, as the metadata declares it
-    rules.py        NOT NULL, checks, foreign keys, likewise
+    rules.py        foreign keys, likewise
 
 It answers as PostgreSQL does with the collation C.UTF-8, which tests/contract holds. It
 refuses to know SQL.

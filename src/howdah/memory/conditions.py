@@ -8,9 +8,7 @@ from typing import Any
 from sqlalchemy import Boolean, Column
 
 from howdah.errors import Misconfigured
-from howdah.memory.columns import asked, comparable
-from howdah.memory.expressions import Values, reader
-from howdah.memory.operators import MEANINGS, any_of
+from howdah.meaning import MEANINGS, Values, any_of, asked, comparable, reader
 from howdah.memory.relations import leads_to
 from howdah.memory.tables import Tables
 from howdah.query import Filter, Query

@@ -1,7 +1,7 @@
 """Related rows inside of a row's JSON."""
 
+from howdah.meaning import Values
 from howdah.memory.conditions import active, is_readable, is_within
-from howdah.memory.expressions import Values
 from howdah.memory.order import Order
 from howdah.memory.relations import related
 from howdah.memory.tables import Tables

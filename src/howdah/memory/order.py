@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from howdah.memory.columns import asked, comparable
-from howdah.memory.expressions import Values
+from howdah.meaning import Values, asked, comparable
 from howdah.query import Query
 from howdah.rendering import position_text
 from howdah.statements import Layout, Part, order

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from howdah.memory.expressions import Values
+from howdah.meaning import Values
 from howdah.memory.tables import Tables
 
 __all__ = ("leads_to", "related")

@@ -20,14 +20,19 @@ from howdah.errors import (
     from_sqlstate,
 )
 from howdah.limits import too_large, too_long
-from howdah.memory.columns import taken
+from howdah.meaning import (
+    Values,
+    check_row,
+    creation_default,
+    numbers,
+    reader,
+    taken,
+    update_default,
+)
 from howdah.memory.conditions import active, is_readable, is_within, met
 from howdah.memory.database import MemoryDatabase
-from howdah.memory.defaults import creation_default, numbers, update_default
 from howdah.memory.embedded import Embedded
-from howdah.memory.expressions import Values, reader
 from howdah.memory.order import Order
-from howdah.memory.rules import check_row
 from howdah.memory.tables import Change, Key, Stored, Tables
 from howdah.models import unique_where
 from howdah.paging import OffsetPage, Page, Slice

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Column, Table
 
 from howdah.errors import Duplicate
-from howdah.memory.expressions import Moment, Values
+from howdah.meaning import Moment, Values
 from howdah.memory.unique import Unique, unique_rules
 
 __all__ = ("Change", "Key", "Stored", "Tables")

@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Index, Table, UniqueConstraint
 
-from howdah.memory.expressions import Moment, Reader, Values, reader
+from howdah.meaning import Moment, Reader, Values, reader
 
 __all__ = ("Unique", "unique_rules")
 

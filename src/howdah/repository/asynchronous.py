@@ -54,7 +54,7 @@ class Repository(Verbs[M]):
             )
         return row
 
-    async def get_many(
+    async def get_each(
         self, keys: Iterable[Any], *, lock: bool = False, options: Options = ()
     ) -> builtins.list[M]:
         """Return the rows with these keys in the order given, or raise NotFound.

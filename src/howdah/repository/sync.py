@@ -47,7 +47,7 @@ class SyncRepository(Verbs[M]):
             )
         return row
 
-    def get_many(
+    def get_each(
         self, keys: Iterable[Any], *, lock: bool = False, options: Options = ()
     ) -> builtins.list[M]:
         """Return the rows with these keys in the order given, or raise NotFound."""

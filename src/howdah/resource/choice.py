@@ -7,29 +7,36 @@ from pydantic import BaseModel
 from howdah.database import Database
 from howdah.errors import Misconfigured
 from howdah.fast import FastStore
+from howdah.models import is_document
 from howdah.resource.declaration import Declaration
 from howdah.schemas import inexpressible
 from howdah.statements import Layout
 from howdah.store import Store
 
 if TYPE_CHECKING:
+    from howdah.documents import MongoDatabase
     from howdah.memory import MemoryDatabase
 
 __all__ = ("chosen_store", "only_python")
 
 
 def chosen_store(
-    cls: type[Declaration], db: "Database | MemoryDatabase", layout: Layout
+    cls: type[Declaration],
+    db: "Database | MemoryDatabase | MongoDatabase",
+    layout: Layout,
 ) -> Store:
     """Return the fast store where PostgreSQL can write the JSON, else the ORM's.
 
     Raises Misconfigured where `orm = False` and it cannot, or may not.
     """
     if not isinstance(db, Database):
-        from howdah.memory import MemoryStore
-
         _refuse_attributes(cls, layout)
-        return MemoryStore(db, layout, model=cls.model.__name__)
+        return _other_store(cls, db, layout)
+    if is_document(cls.model):
+        raise Misconfigured(
+            f"{cls.__name__}: {cls.model.__name__} is a document of Beanie's, which "
+            "a Database of SQL does not hold; give the resource a MongoDatabase"
+        )
     if cls.sync and cls.orm is False:
         raise Misconfigured(
             f"{cls.__name__} has both sync and orm = False, but the fast store is not "
@@ -45,6 +52,28 @@ def chosen_store(
             )
         return _orm_store(cls, db, layout)
     return FastStore(db, layout, model=cls.model.__name__)
+
+
+def _other_store(
+    cls: type[Declaration], db: "MemoryDatabase | MongoDatabase", layout: Layout
+) -> Store:
+    from howdah.memory import MemoryDatabase, MemoryStore
+
+    if isinstance(db, MemoryDatabase):
+        return MemoryStore(db, layout, model=cls.model.__name__)
+    if not is_document(cls.model):
+        raise Misconfigured(
+            f"{cls.__name__}: {cls.model.__name__} is no document of Beanie's; a "
+            "MongoDatabase holds nothing else"
+        )
+    if cls.orm or cls.sync:
+        raise Misconfigured(
+            f"{cls.__name__} has {'orm' if cls.orm else 'sync'} = True, which is for "
+            "sessions of SQL; documents have none, so drop it"
+        )
+    from howdah.documents import DocumentStore
+
+    return DocumentStore(db, layout, model=cls.model.__name__)
 
 
 def _orm_store(cls: type[Declaration], db: Database, layout: Layout) -> Store:

@@ -18,7 +18,9 @@ from howdah.models import (
     declared_model,
     kept_answers,
     mapped_columns,
+    relation_of,
     relationships,
+    table_of,
     unique_where,
 )
 from howdah.query import RESERVED, Field, Language, nearest
@@ -188,7 +190,7 @@ def read_layout(cls: type[Declaration]) -> Layout:
     _check_upsert(cls, fields)
     mark = (cls.soft_delete,) if cls.soft_delete else ()
     return Layout(
-        table=cls.model.__table__,
+        table=table_of(cls.model),
         columns=dict(zip(names, found, strict=True)),
         fields=fields,
         search=_columns(cls, "search", _parts(cls.search), fields),
@@ -196,7 +198,7 @@ def read_layout(cls: type[Declaration]) -> Layout:
         soft_delete=next(iter(_columns(cls, "soft_delete", mark, fields)), None),
         filters={name: _target(cls, name, fields) for name in cls.filters},
         schema=cls.read_schema,
-        kept=kept_answers(cls.model.__table__.metadata),
+        kept=kept_answers(table_of(cls.model).metadata),
         links={name: _link(cls, name) for name in cls.relations},
     )
 
@@ -230,7 +232,7 @@ def schema_layout(
         )
     refuse_shown_secrets(cls, schema, model)
     columns = {shown: fields[name] for shown, name in names.items()}
-    table = model.__table__
+    table = table_of(model)
     return Layout(table=table, columns=columns, fields=fields, schema=schema)
 
 
@@ -285,7 +287,7 @@ def _check_upsert(cls: type[Declaration], fields: Mapping[str, Column[Any]]) -> 
     """Raise Misconfigured for fields by which nobody could tell a row."""
     if not cls.upsert:
         return
-    unique_where(cls.model.__table__, _columns(cls, "upsert", cls.upsert, fields))
+    unique_where(table_of(cls.model), _columns(cls, "upsert", cls.upsert, fields))
     given = {*cls.create_schema.model_fields}
     if cls.scope is not Declaration.scope:
         # New rows may get them from the scope; whether they do, each request tells.
@@ -310,7 +312,7 @@ def _parts(search: tuple[str, ...] | FullText) -> tuple[str, ...]:
 def _full_text(cls: type[Declaration]) -> FullTextColumn | None:
     if not isinstance(cls.search, FullText):
         return None
-    return full_text_column(cls.model.__table__, cls.search)
+    return full_text_column(table_of(cls.model), cls.search)
 
 
 def _link(cls: type[Declaration], name: str) -> Link:
@@ -321,7 +323,7 @@ def _link(cls: type[Declaration], name: str) -> Link:
             f"{cls.__name__}: relations names {name}, but {cls.model.__name__} has no "
             f"such relation; it has {', '.join(known) or 'none'}"
         )
-    return Link.of(getattr(cls.model, name).property)
+    return Link.of(relation_of(cls.model, name).property)
 
 
 def _target(
@@ -342,7 +344,7 @@ def _target(
     there = mapped_columns(relations[relation])
     (column,) = _columns(cls, "filters", (reached,), there)
     refuse_secrets(cls, "filters", (reached,), relations[relation])
-    return Target(column=column, via=getattr(cls.model, relation))
+    return Target(column=column, via=relation_of(cls.model, relation))
 
 
 def _columns(

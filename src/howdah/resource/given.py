@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from sqlalchemy import Column
 
 from howdah.errors import Misconfigured
-from howdah.models import mapped_columns
+from howdah.models import mapped_columns, python_type
 from howdah.schemas import (
     create_fields,
     create_schema,
@@ -91,8 +91,8 @@ def _withheld(cls: type[Any]) -> frozenset[str]:
 
 
 def _is_boolean(model: type[Any], name: str) -> bool:
-    column = getattr(model, name, None)
-    return column is not None and getattr(column.type, "python_type", None) is bool
+    column = mapped_columns(model).get(name)
+    return column is not None and python_type(column.type) is bool
 
 
 def refuse_secrets(

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 import howdah.statements
 from howdah.errors import Misconfigured
-from howdah.models import relationships
+from howdah.models import relation_of, relationships
 from howdah.query import Sort
 from howdah.resource.declaration import (
     Declaration,
@@ -108,7 +108,7 @@ def _embed(
     given = cls.include[name]
     embed = given if isinstance(given, Embed) else Embed(given)
     there = _layout(cls, name, embed, relations[name])
-    relation = getattr(cls.model, name)
+    relation = relation_of(cls.model, name)
     return howdah.statements.Embed(
         relation=relation,
         layout=there,

@@ -31,6 +31,7 @@ from howdah.statements import Layout, Link
 from howdah.store import Change, Match, Once, Row, Store
 
 if TYPE_CHECKING:
+    from howdah.documents import MongoDatabase
     from howdah.memory import MemoryDatabase
 
 __all__ = ("Rows",)
@@ -42,7 +43,10 @@ class Rows(Declaration, Generic[M]):
     """The rows of one model, as a declaration shows them."""
 
     def __init__(
-        self, db: "Database | MemoryDatabase", *, store: Store | None = None
+        self,
+        db: "Database | MemoryDatabase | MongoDatabase",
+        *,
+        store: Store | None = None,
     ) -> None:
         refuse_misspelt(type(self))
         layout = with_related(type(self), read_layout(type(self)))

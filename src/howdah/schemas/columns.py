@@ -49,7 +49,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from howdah.digits import Digits
 from howdah.errors import Misconfigured
-from howdah.models import Base64
+from howdah.models import Base64, Described
 
 __all__ = (
     "enum_values",
@@ -172,6 +172,8 @@ def _read(column: Column[Any], type_: TypeEngine[Any]) -> Any:
 
 def _alike(column: Column[Any], plain: TypeEngine[Any]) -> Any:
     """Return a type that is the same on the way in and on the way out."""
+    if isinstance(plain, Described):
+        return plain.annotation
     if isinstance(plain, JSON):
         return JsonValue if column.nullable else _SomeJson
     if isinstance(plain, Enum):

@@ -26,7 +26,13 @@ from pydantic.fields import FieldInfo
 from sqlalchemy import Column
 
 from howdah.errors import Misconfigured
-from howdah.models import is_secret, mapped_columns, python_type
+from howdah.models import (
+    field_info,
+    is_secret,
+    mapped_columns,
+    python_type,
+    row_rules,
+)
 from howdah.schemas.columns import read_type, write_type
 from howdah.schemas.owned import has_default, is_server_owned, literal_default
 from howdah.schemas.parts import holds
@@ -243,9 +249,8 @@ def _annotated(kind: Any, metadata: Iterable[Any]) -> Any:
 
 
 def _said(model: type[Any], name: str) -> FieldInfo | None:
-    """Return what a SQLModel says of a field; a declarative model says nothing."""
-    fields: Mapping[str, FieldInfo] = getattr(model, "model_fields", {})
-    return fields.get(name)
+    """Return what a model says of a field; a declarative model says nothing."""
+    return field_info(model, name)
 
 
 _KEPT = (
@@ -297,9 +302,7 @@ def _named(wanted: Iterable[str], fields: Iterable[str]) -> tuple[str, ...]:
 
 
 def _refuse_rules(model: type[Any]) -> None:
-    decorators = getattr(model, "__pydantic_decorators__", None)
-    rules = () if decorators is None else decorators.model_validators
-    if rules:
+    if rules := row_rules(model):
         raise Misconfigured(
             f"{model.__name__} has rules of the whole row ({', '.join(rules)}), which "
             "a derived schema cannot keep; declare create_schema and update_schema"

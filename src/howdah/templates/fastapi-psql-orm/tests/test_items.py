@@ -150,6 +150,29 @@ async def test_database_transaction(client: AsyncClient) -> None:
     assert await total(client) == 0
 
 
+async def test_items_by_hand(client: AsyncClient) -> None:
+    notebook = ItemCreate.model_validate(NOTEBOOK)
+    shirt = notebook.model_copy(update={"name": "100% cotton"})
+
+    async with db.transaction() as session:
+        items = ItemCRUD(session)
+        first, second = await items.create_items_batch([notebook, shirt])
+        assert first.id is not None
+        assert second.id is not None
+        await items.update(first.id, {"price": 7})
+        assert await items.list_items(skip=1, limit=1) == [second]
+        assert await items.search("100%") == [second]
+        await items.delete(second.id)
+        assert await items.list_items() == [first]
+        assert await items.get_total_count() == 1
+        assert await items.get_total_count(active_only=False) == 2
+        await items.hard_delete(second.id)
+        assert await items.get_by_id(second.id) is None
+
+    response = await client.get("/items/?active_only=false")
+    assert [item["price"] for item in response.json()] == [7]
+
+
 async def test_concurrent_operations(client: AsyncClient) -> None:
     shared = await create(client, name="Shared")
 

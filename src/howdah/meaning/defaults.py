@@ -10,7 +10,7 @@ from sqlalchemy import Column, Computed, Date, Identity, Sequence, TextClause
 from sqlalchemy.dialects.postgresql import TSVECTOR
 
 from howdah.errors import Misconfigured
-from howdah.memory.expressions import Moment, reader
+from howdah.meaning.expressions import Moment, reader
 from howdah.models import python_type
 
 __all__ = ("Default", "creation_default", "numbers", "update_default")
@@ -78,7 +78,7 @@ def _of_text(column: Column[Any], text: str) -> Default:
         return _constant(column, plain)
     raise Misconfigured(
         f"column {column.name!r} of {column.table.name!r} has the default {text}, "
-        "which the memory store cannot evaluate; it knows constants and now()"
+        "which nobody can evaluate outside of a database; known are constants and now()"
     )
 
 

@@ -29,8 +29,8 @@ from sqlalchemy.sql.elements import (
 from sqlalchemy.sql.functions import FunctionElement
 
 from howdah.errors import Misconfigured
-from howdah.memory.columns import asked, comparable
-from howdah.memory.operators import (
+from howdah.meaning.columns import asked, comparable
+from howdah.meaning.operators import (
     MEANINGS,
     Truth,
     all_of,
@@ -51,8 +51,8 @@ Reader = Callable[[Values, Moment], Any]
 def reader(element: Any) -> Reader:
     """Return what reads the expression's value, or raise Misconfigured."""
     raise Misconfigured(
-        f"the memory store cannot evaluate {type(element).__name__} ({element}); it "
-        "knows comparisons of a row's own columns, and, or and not"
+        f"nobody can evaluate {type(element).__name__} ({element}) outside of a "
+        "database; known are comparisons of a row's own columns, and, or and not"
     )
 
 
