@@ -128,6 +128,8 @@ async def test_many_rows_are_got_in_the_order_given(session):
     assert await items.get_each([3, 1, 2]) == [three, one, two]
     assert await items.get_each((2, 2)) == [two, two]
     assert await items.get_each([]) == []
+    with pytest.raises(NotFound, match=r"^Item ID 4 not found$"):
+        await items.get_each(range(1, 40_000), lock=True)
     for missing in (4, -(2**70)):
         with pytest.raises(NotFound, match=rf"^Item ID {missing} not found$"):
             await items.get_each([1, missing, 5])

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 from catalogue import Category, Item, create_tables
+from pydantic import BaseModel
 from sqlalchemy import Index, String, func, inspect, text
 from sqlalchemy.orm import (
     DeclarativeBase,
@@ -67,6 +68,10 @@ class Items(Repository[Item]):
 
 class Parts(Repository[Part]):
     pass
+
+
+class NothingSet(BaseModel):
+    price: int = 0
 
 
 class SyncItems(SyncRepository[Item]):
@@ -310,9 +315,13 @@ async def test_many_rows_are_changed_by_a_condition(session):
     known = await items.first(filters={"name": "b"})
 
     assert await items.update_many({"price": 7}, filters={"price": 3}) == 2
-    assert known.price == 7
-    await session.refresh(known)
-    assert known.updated_at is not None
+    assert (known.price, known.updated_at is not None) == (7, True)
+    changed = {"name": func.upper(Item.name)}
+    assert await items.update_many(changed, filters={"category__name": "Rock"}) == 1
+    assert await items.update_many({"price": 8}, func.lower(Item.name) == "b") == 1
+    assert (known.name, known.price) == ("B", 8)
+    assert await items.update_many(NothingSet(), Item.price > 1) == 0
+    assert await items.update_many({}, Item.price > 1) == 0
     assert await items.update_many({"price": 1}, Item.price > 100) == 0
     with pytest.raises(Misconfigured, match="no condition"):
         await items.update_many({"price": 1})
@@ -404,6 +413,7 @@ async def test_the_sync_door_does_the_same(db, database_url):
             assert items.first(filters={"name__in": "bc"}, sort="-name").name == "c"
             assert items.first(Item.price > 100) is None
             assert items.update_many({"price": 5}, filters={"name": "a"}) == 1
+            assert items.update_many({}, filters={"name": "a"}) == 0
             assert items.delete_many(filters={"name": "a", "price": 5}) == 1
             first = parts.upsert({"code": "x"}, on=["code"])
             assert parts.upsert({"code": "x", "stock": 3}, on=["code"]) is first

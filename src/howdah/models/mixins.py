@@ -10,6 +10,7 @@ from sqlmodel import Field, SQLModel
 
 from howdah.errors import Misconfigured
 from howdah.models.metadata import joined
+from howdah.stored import Moment
 
 __all__ = (
     "DeletedAtColumns",
@@ -28,10 +29,10 @@ class TimestampFields(SQLModel):
     # Without it, reading `updated_at` after an update would be a hidden query.
     __mapper_args__: ClassVar[dict[str, Any]] = {"eager_defaults": True}
 
-    created_at: datetime = Field(
+    created_at: Moment = Field(
         default=None, nullable=False, sa_column_kwargs={"server_default": func.now()}
     )
-    updated_at: datetime | None = Field(
+    updated_at: Moment | None = Field(
         default=None, sa_column_kwargs={"onupdate": func.now()}
     )
 
@@ -45,7 +46,7 @@ class SoftDeleteFields(SQLModel):
 class DeletedAtFields(SQLModel):
     """`deleted_at` for SQLModel: the moment in which the row was deleted."""
 
-    deleted_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+    deleted_at: Moment | None = Field(default=None, sa_type=DateTime(timezone=True))
 
 
 class TimestampColumns:

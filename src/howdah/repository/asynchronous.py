@@ -11,7 +11,15 @@ from sqlalchemy.sql.base import Executable
 from howdah.errors import Duplicate, NotFound
 from howdah.paging import OffsetPage, Page
 from howdah.repository.asking import Filters, SortBy, backward, ordered, paged
-from howdah.repository.verbs import NOTHING, M, Options, Values, Verbs, dumped
+from howdah.repository.verbs import (
+    NOTHING,
+    M,
+    Options,
+    Values,
+    Verbs,
+    dumped,
+    key_of,
+)
 
 __all__ = ("Repository",)
 
@@ -46,7 +54,9 @@ class Repository(Verbs[M]):
             return None
         if options:
             # A row that the session knows would be given as it is, without them.
-            found = await self.fetch(self._keyed([key], lock=lock, options=options))
+            found = await self.fetch(
+                self._keyed([key], self._dialect, lock=lock, options=options)
+            )
             return found[0] if found else None
         with self._translated():
             row: M | None = await self.session.get(
@@ -64,7 +74,7 @@ class Repository(Verbs[M]):
         turns and no deadlock comes of it.
         """
         wanted = builtins.list(keys)
-        found = self._keyed(wanted, lock=lock, options=options)
+        found = self._keyed(wanted, self._dialect, lock=lock, options=options)
         return self._in_order(wanted, await self.fetch(found))
 
     async def list(
@@ -176,7 +186,7 @@ class Repository(Verbs[M]):
         if not changes:
             return []
         await self._flush()
-        statement = self._upserted(changes, on, self.session.get_bind().dialect.name)
+        statement = self._upserted(changes, on, self._dialect)
         return await self.fetch(statement)
 
     async def update(self, key: Any, values: Values) -> M:
@@ -197,8 +207,12 @@ class Repository(Verbs[M]):
         filters: Filters = NOTHING,
     ) -> int:
         """Change the rows that meet all conditions in one statement; say how many."""
+        statement = self._updated(values, where, filters)
+        if statement is None:
+            return 0
         await self._flush()
-        result: Any = await self._execute(self._updated(values, where, filters))
+        result: Any = await self._execute(statement)
+        await self._reload_all()
         return int(result.rowcount)
 
     async def delete(self, key: Any) -> None:
@@ -254,6 +268,10 @@ class Repository(Verbs[M]):
         rows: Sequence[Row[Any]] = (await self._execute(statement)).all()
         return rows
 
+    @property
+    def _dialect(self) -> str:
+        return self.session.get_bind().dialect.name
+
     async def _execute(self, statement: Executable) -> Any:
         with self._translated():
             # SQLModel's sessions deprecate `execute`; this is SQLAlchemy's own.
@@ -269,3 +287,13 @@ class Repository(Verbs[M]):
         if state.expired_attributes:
             with self._translated():
                 await self.session.refresh(row, state.expired_attributes)
+
+    async def _reload_all(self) -> None:
+        """Fetch what a statement has computed for rows that the session holds."""
+        stale = [
+            row
+            for row in self.session.identity_map.values()
+            if isinstance(row, self.model) and inspect(row).expired_attributes
+        ]
+        if stale:
+            await self.fetch(self._keyed([*map(key_of, stale)], self._dialect))

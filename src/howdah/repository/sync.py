@@ -39,7 +39,9 @@ class SyncRepository(Verbs[M]):
             return None
         if options:
             # A row that the session knows would be given as it is, without them.
-            found = self.fetch(self._keyed([key], lock=lock, options=options))
+            found = self.fetch(
+                self._keyed([key], self._dialect, lock=lock, options=options)
+            )
             return found[0] if found else None
         with self._translated():
             row: M | None = self.session.get(
@@ -52,7 +54,7 @@ class SyncRepository(Verbs[M]):
     ) -> builtins.list[M]:
         """Return the rows with these keys in the order given, or raise NotFound."""
         wanted = builtins.list(keys)
-        found = self._keyed(wanted, lock=lock, options=options)
+        found = self._keyed(wanted, self._dialect, lock=lock, options=options)
         return self._in_order(wanted, self.fetch(found))
 
     def list(
@@ -147,7 +149,7 @@ class SyncRepository(Verbs[M]):
         if not changes:
             return []
         self._flush()
-        statement = self._upserted(changes, on, self.session.get_bind().dialect.name)
+        statement = self._upserted(changes, on, self._dialect)
         return self.fetch(statement)
 
     def update(self, key: Any, values: Values) -> M:
@@ -168,8 +170,11 @@ class SyncRepository(Verbs[M]):
         filters: Filters = NOTHING,
     ) -> int:
         """Change the rows that meet all conditions in one statement; say how many."""
+        statement = self._updated(values, where, filters)
+        if statement is None:
+            return 0
         self._flush()
-        return int(self._execute(self._updated(values, where, filters)).rowcount)
+        return int(self._execute(statement).rowcount)
 
     def delete(self, key: Any) -> None:
         """Remove the row and what cascades from it, or raise NotFound."""
@@ -211,6 +216,10 @@ class SyncRepository(Verbs[M]):
         statement = statement.having(*having).order_by(*order_by)
         rows: Sequence[Row[Any]] = self._execute(statement).all()
         return rows
+
+    @property
+    def _dialect(self) -> str:
+        return self.session.get_bind().dialect.name
 
     def _execute(self, statement: Executable) -> Any:
         with self._translated():
