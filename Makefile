@@ -9,8 +9,8 @@ EXAMPLES ?= 2000
 ROUNDS ?= 5
 
 .DEFAULT_GOAL := test
-.PHONY: help install demo example test lint types tests fuzz bench growth format \
-	requirements clean
+.PHONY: help install demo example test lint types tests fuzz stores bench growth \
+	format requirements clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -44,6 +44,10 @@ tests: install ## all tests, on a PostgreSQL that comes along
 
 fuzz: install ## ask all stores EXAMPLES (2000) random questions, new ones each time
 	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/pytest tests/contract/test_same_answers.py
+
+stores: install ## ask all stores what they can do: the table of docs/explanation/stores.md
+	$(BIN)/pytest -n auto --dist worksteal --junitxml build/stores.xml tests/contract
+	$(BIN)/python tests/stores_table.py build/stores.xml
 
 bench: $(VENV)/benched ## all contenders side by side: build/bench/table.md, speed.svg
 	$(BIN)/python -m benchmarks --rounds $(ROUNDS)

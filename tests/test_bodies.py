@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from howdah.models import Moment, Money
 from howdah.resource.bodies import late, quick_row, quick_rows
 from howdah.route.texts import read_json
 from howdah.schemas import create_schema, strict, update_schema
@@ -85,8 +86,17 @@ class Given(BaseModel):
     ref: UUID | None = None
 
 
+class Priced(BaseModel):
+    """With fields that say how they are written, which nobody asks a body."""
+
+    name: str = "a"
+    price: Money = Field(Decimal(1), ge=0)
+    at: Moment | None = None
+
+
 SCHEMAS = {
     "given": Given,
+    "priced": Priced,
     "created": create_schema(Event),
     "updated": update_schema(Event),
 }

@@ -395,6 +395,67 @@ async def test_run_does_not_repeat_what_was_lost_at_the_commit(db):
     assert len(runs) == 1
 
 
+async def test_run_does_not_repeat_what_committed_by_itself(db):
+    runs = []
+
+    async def work(session):
+        runs.append(session)
+        session.add(Category(name=f"run {len(runs)}"))
+        await session.commit()
+        raise_it = "DO $$BEGIN RAISE EXCEPTION USING ERRCODE = '40001'; END$$"
+        await session.exec(text(raise_it))
+
+    with pytest.raises(Contention):
+        await db.run(work)
+    assert await names(db) == ["run 1"]
+
+
+async def test_run_does_not_repeat_what_was_lost_behind_a_commit_of_its_own(db):
+    runs = []
+
+    async def work(session):
+        runs.append(session)
+        session.add(Category(name=f"run {len(runs)}"))
+        await session.commit()
+        await session.exec(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+    with pytest.raises(Unavailable):
+        await db.run(work)
+    assert await names(db) == ["run 1"]
+
+
+async def test_run_repeats_what_has_ended_a_savepoint(db):
+    runs = []
+
+    async def work(session):
+        runs.append(session)
+        async with session.begin_nested():
+            session.add(Category(name=f"run {len(runs)}"))
+        if len(runs) == 1:
+            await session.exec(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+    await db.run(work)
+
+    assert await names(db) == ["run 2"]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_run_does_not_repeat_what_was_lost_elsewhere(db, begun):
+    """On another connection, which may have stored something already."""
+    runs = []
+
+    async def work(session):
+        runs.append(session)
+        if begun:
+            await session.exec(text("SELECT 1"))
+        await db.lane.fetchrow("INSERT INTO categories (name) VALUES ('Rock')")
+        await db.lane.fetchrow("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    with pytest.raises(Unavailable):
+        await db.run(work)
+    assert len(runs) == 1
+
+
 async def test_run_gives_up_after_its_attempts(db):
     runs = []
 

@@ -12,7 +12,7 @@ PACKAGE = Path(howdah.__file__).parent
 
 # From the ground up; docs/explanation/architecture.md says what lives where.
 FLOORS = (
-    ("block", "digits", "document", "errors", "events"),
+    ("block", "digits", "document", "errors", "events", "stored"),
     ("drivers", "embedded", "limits", "models", "query", "settings"),
     (
         "connection",
@@ -24,6 +24,7 @@ FLOORS = (
         "schemas",
         "search",
         "sqlite",
+        "unit",
     ),
     ("bulk", "database", "sent", "statements", "store"),
     ("meaning", "rendering"),

@@ -6,8 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from howdah.errors import (
-    Contention,
-    Duplicate,
     HowdahError,
     Misconfigured,
     PoolExhausted,
@@ -15,7 +13,7 @@ from howdah.errors import (
     Timeout,
     Unavailable,
 )
-from howdah.retry import CONTENTION, Backoff, may_connect_later, may_run_again
+from howdah.retry import CONTENTION, Backoff, may_connect_later
 from howdah.settings import Retry
 
 POLICY = Retry(attempts=5, delay=1, factor=2, longest_delay=3, jitter=0.1)
@@ -54,40 +52,6 @@ def test_jitter_moves_a_delay_by_its_share_at_most(rand):
 
 def test_two_losers_do_not_come_back_together():
     assert Backoff(CONTENTION).next_delay() != Backoff(CONTENTION).next_delay()
-
-
-@pytest.mark.parametrize(
-    ("error", "again"),
-    [
-        (Contention(), True),
-        (Timeout(), False),
-        (Unavailable(), False),
-        (Duplicate(), False),
-        (HowdahError(), False),
-    ],
-)
-def test_only_a_lost_race_is_run_again(error, again):
-    assert may_run_again(error) is again
-
-
-@pytest.mark.parametrize(
-    ("error", "before", "during"),
-    [
-        (asyncpg.AdminShutdownError(), True, False),
-        (asyncpg.ConnectionDoesNotExistError(), True, False),
-        (ConnectionResetError(), True, False),
-        (asyncpg.IdleInTransactionSessionTimeoutError(), False, False),
-    ],
-)
-def test_what_was_lost_before_the_commit_is_run_again(error, before, during):
-    lost = caused(Unavailable(), error)
-
-    assert may_run_again(lost) is before
-    assert may_run_again(lost, committing=True) is during
-
-
-def test_a_race_that_is_lost_at_the_commit_is_run_again():
-    assert may_run_again(Contention(), committing=True)
 
 
 def caused(error: HowdahError, cause: Exception) -> HowdahError:

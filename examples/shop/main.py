@@ -3,7 +3,6 @@
 `make example NAME=shop` serves it; docs/how-to/shop.md builds it step by step.
 """
 
-from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from howdah import Conflict, Database, Money, Repository, Resource, connect
 from howdah.errors import IdempotencyMismatch
+from howdah.models import Moment
 
 db = Database()
 app = FastAPI(title="Shop")
@@ -124,7 +124,7 @@ class TransferCreate(BaseModel):
 
 class TransferRead(TransferCreate):
     id: int
-    created_at: datetime
+    created_at: Moment
 
 
 class Ledger(Repository[Transfer]):

@@ -1,12 +1,10 @@
 """Users, teams and projects: their tables, and what people send and see of them."""
 
-from datetime import datetime
-
 from sqlalchemy import Index
 from sqlmodel import Field, Relationship, SQLModel
 
 from howdah import DeletedAtFields, TimestampFields
-from howdah.models import secret, unique_while_active
+from howdah.models import Moment, secret, unique_while_active
 
 
 class ProjectUserLink(SQLModel, table=True):
@@ -83,7 +81,7 @@ class UserUpdate(SQLModel):
 class UserPublic(UserBase):
     id: int
     team_id: int | None
-    created_at: datetime
+    created_at: Moment
 
 
 class UserWithTeam(UserBase):

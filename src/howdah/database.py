@@ -46,8 +46,9 @@ from howdah.errors import PoolExhausted as PoolExhaustedError
 from howdah.events import Events, Listener, PoolExhausted, Retried
 from howdah.lane import Lane
 from howdah.models import constraint_fields
-from howdah.retry import CONTENTION, Backoff, may_connect_later, may_run_again
+from howdah.retry import CONTENTION, Backoff, may_connect_later
 from howdah.settings import DatabaseURL, Dialect, Pool, Retry, Settings, Timeouts
+from howdah.unit import Unit
 
 if TYPE_CHECKING:
     from howdah.embedded import EmbeddedPostgres
@@ -255,21 +256,22 @@ class Database:
         """Run the whole unit of work in a transaction, again where others were faster.
 
         The work is repeated, from its beginning and with a new session, after a
-        serialization failure or a deadlock, and where the connection was lost before
-        the commit; so it must leave e-mails and the like to its caller. Raises
-        Contention, or Unavailable, when the attempts are used up.
+        serialization failure or a deadlock, and where its connection was lost before
+        the commit; so it must leave e-mails and the like to its caller. Work that
+        commits by itself is not repeated from there on. Raises Contention, or
+        Unavailable, when the attempts are used up.
         """
         policy = replace(CONTENTION, attempts=attempts) if attempts else CONTENTION
         backoff = Backoff(policy)
         while True:
-            committing = False
+            unit = Unit()
             try:
                 async with self.transaction(isolation=isolation) as session:
-                    result = await work(session)
-                    await session.flush()
-                    committing = True
+                    with unit.watching(session.sync_session):
+                        result = await work(session)
+                        await session.flush()
             except HowdahError as error:
-                if not may_run_again(error, committing=committing):
+                if not unit.may_run_again(error):
                     raise
                 await self._pause(backoff, error)
             else:

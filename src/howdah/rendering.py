@@ -6,7 +6,6 @@ statements nor connections; a row is a mapping from columns to Python's values.
 
 import datetime as dt
 import enum
-import re
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
@@ -27,6 +26,7 @@ from sqlalchemy import Column
 from howdah.errors import FieldError, InvalidQuery, Misconfigured
 from howdah.models import Base64, python_type
 from howdah.statements import Layout
+from howdah.stored import as_stored
 
 __all__ = ("Renderer", "json_list", "position_text", "read_position")
 
@@ -94,7 +94,7 @@ class Renderer:
             value = getattr(row, field)
             # A schema that writes its moments in a way of its own has its way.
             if name in shown and shown[name] == to_jsonable_python(value):
-                shown[name] = _as_stored(value)
+                shown[name] = as_stored(value)
         return to_json(shown, inf_nan_mode="null")
 
     def rows(self, rows: Iterable[Values]) -> bytes:
@@ -109,20 +109,6 @@ def _is_moment(column: Column[Any]) -> bool:
         return False
 
 
-def _as_stored(value: Any) -> Any:
-    """Return a moment as PostgreSQL writes it, so that every store writes the same."""
-    if isinstance(value, dt.datetime) and value.tzinfo is not None:
-        value = value.astimezone(dt.UTC)
-    if not isinstance(value, dt.datetime | dt.time):
-        return value
-    text = value.isoformat()
-    # No zeros behind the last digit of a second that is not whole.
-    return _ZEROS.sub(r"\1", text) if value.microsecond else text
-
-
-_ZEROS = re.compile(r"(\.\d*?)0+(?=[+-]|$)")
-
-
 def json_list(rows: Iterable[bytes]) -> bytes:
     """Return the JSON list of rows that are JSON."""
     return b"[" + b",".join(rows) + b"]"
@@ -130,7 +116,7 @@ def json_list(rows: Iterable[bytes]) -> bytes:
 
 def position_text(values: Sequence[Any]) -> str:
     """Return a position as the text that a cursor holds."""
-    plain = (_as_stored(_plain(value)) for value in values)
+    plain = (as_stored(_plain(value)) for value in values)
     texts = (
         to_json(
             each, inf_nan_mode="strings", bytes_mode="base64", fallback=str

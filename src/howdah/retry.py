@@ -8,11 +8,11 @@ clock and knows no driver, so every rule of it is tested without waiting.
 import random
 from collections.abc import Callable
 
-from howdah.drivers import is_lost, sqlstate
-from howdah.errors import Contention, HowdahError, Unavailable
+from howdah.drivers import sqlstate
+from howdah.errors import HowdahError, Unavailable
 from howdah.settings import Retry
 
-__all__ = ("CONTENTION", "Backoff", "may_connect_later", "may_run_again")
+__all__ = ("CONTENTION", "Backoff", "may_connect_later")
 
 # Losers of a race come back within milliseconds; a starting server takes seconds.
 CONTENTION = Retry(attempts=5, delay=0.02)
@@ -39,20 +39,6 @@ class Backoff:
         delay = min(self._delay, self._policy.longest_delay) * (1 + spread)
         self._delay *= self._policy.factor
         return delay
-
-
-def may_run_again(error: HowdahError, *, committing: bool = False) -> bool:
-    """Say whether the whole unit of work may succeed when it is repeated.
-
-    A connection that is lost before the commit has stored nothing; of one that is lost
-    during it nobody knows.
-    """
-    if isinstance(error, Contention):
-        return True
-    cause = error.__cause__
-    if committing or cause is None or type(error) is not Unavailable:
-        return False
-    return is_lost(cause)
 
 
 def may_connect_later(error: HowdahError) -> bool:

@@ -30,6 +30,8 @@ class Backend:
     """A kind of store, and how tests come to one."""
 
     name: str
+    title: str
+    """What docs/explanation/stores.md calls it."""
     prepared: Callable[[EmbeddedPostgres, Path, MetaData], AbstractContextManager[str]]
     """Give the address of a place with these tables, made once for many tests."""
     database: Callable[[str], Any]
@@ -148,7 +150,17 @@ async def emptied_documents(
         yield db
 
 
+NO_WORDS = {
+    "test_a_search_by_words_finds_the_best_first": "only PostgreSQL looks words up"
+}
+MEMORY_CANNOT = {
+    **NO_WORDS,
+    "test_a_condition_may_ask_another_table": "only a database evaluates any SQL",
+}
 MONGODB_CANNOT = {
+    **NO_WORDS,
+    "test_a_condition_may_ask_another_table": "a condition speaks of one document",
+    "test_rows_are_related_to_many_and_let_go": "many links are a field of a document",
     "test_a_moment_keeps_its_microseconds": "BSON's moments have milliseconds",
     "test_a_key_may_have_two_columns": "a document has one key, _id",
     "test_keys_of_two_columns_name_rows_of_a_batch": "a document has one key, _id",
@@ -160,6 +172,7 @@ MONGODB_CANNOT = {
 BACKENDS = (
     Backend(
         name="fast",
+        title="fast, PostgreSQL",
         prepared=postgres_database,
         database=fast,
         opened=emptied,
@@ -167,13 +180,16 @@ BACKENDS = (
     ),
     Backend(
         name="memory",
+        title="memory",
         prepared=nowhere,
         database=memory,
         opened=cleared,
         resource=lambda resource, db: resource(db),
+        cannot=MEMORY_CANNOT,
     ),
     Backend(
         name="orm-asyncpg",
+        title="ORM, asyncpg",
         prepared=postgres_database,
         database=fast,
         opened=emptied,
@@ -181,6 +197,7 @@ BACKENDS = (
     ),
     Backend(
         name="orm-psycopg",
+        title="ORM, psycopg",
         prepared=postgres_database,
         database=by_psycopg,
         opened=emptied,
@@ -188,6 +205,7 @@ BACKENDS = (
     ),
     Backend(
         name="orm-sync",
+        title="ORM, sync",
         prepared=postgres_database,
         database=fast,
         opened=emptied,
@@ -195,13 +213,16 @@ BACKENDS = (
     ),
     Backend(
         name="sqlite",
+        title="SQLite",
         prepared=file,
         database=Database,
         opened=emptied_file,
         resource=lambda resource, db: resource(db),
+        cannot=NO_WORDS,
     ),
     Backend(
         name="mongodb",
+        title="MongoDB",
         prepared=mongodb,
         database=documents_of,
         opened=emptied_documents,

@@ -2,8 +2,9 @@
 
 import datetime as dt
 import uuid
+from dataclasses import replace
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
 from beanie import BackLink, Document, Indexed, Link
 from contract import models
@@ -13,6 +14,7 @@ from pymongo import IndexModel
 
 from howdah import Resource
 from howdah.documents import Timestamps
+from howdah.resource import Embed
 
 Whole = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
 Price = Annotated[Decimal, Field(max_digits=12, decimal_places=2)]
@@ -98,6 +100,13 @@ TWINS = {
 
 def of_documents(resource: type[Resource]) -> type[Resource]:
     """Return the resource, declared of documents."""
-    twin = type(resource.__name__, (resource,), {})
+    embedded = {name: embedded_documents(it) for name, it in resource.include.items()}
+    twin = type(resource.__name__, (resource,), {"include": embedded})
     twin.model = TWINS[resource.model]
     return twin
+
+
+def embedded_documents(embedded: Any) -> Any:
+    if isinstance(embedded, Embed):
+        return replace(embedded, shown=of_documents(embedded.shown))
+    return of_documents(embedded)

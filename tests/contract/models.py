@@ -10,6 +10,7 @@ from sqlalchemy import (
     REAL,
     BigInteger,
     Boolean,
+    Column,
     Date,
     DateTime,
     Enum,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Integer,
     Numeric,
     String,
+    Table,
     Text,
     Uuid,
     func,
@@ -29,6 +31,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from howdah import Money, OptionalMoney, Resource
 from howdah.models import idempotency_table
+from howdah.resource import Embed
 
 
 class Base(DeclarativeBase):
@@ -105,6 +108,23 @@ class Country(Base):
             sqlite_where=deleted_at.is_(None),
         ),
     )
+
+
+class Reader(Base):
+    __tablename__ = "readers"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(Text)
+
+    books: Mapped[list[Book]] = relationship(secondary="readings")
+
+
+readings = Table(
+    "readings",
+    Base.metadata,
+    Column("reader_id", ForeignKey("readers.id"), primary_key=True),
+    Column("book_id", ForeignKey("books.id"), primary_key=True),
+)
 
 
 class Line(Base):
@@ -206,6 +226,28 @@ class CarefulBooks(Books):
 
 class EnvelopedBooks(Books):
     envelope = True
+
+
+class ShelvedBooks(Books):
+    include = {"shelf": Shelves}  # noqa: RUF012 - as people write it
+
+
+class FullShelves(Shelves):
+    include = {"books": Embed(Books, sort=("title",))}  # noqa: RUF012
+
+
+class ReaderWrite(BaseModel):
+    name: str
+
+
+class ReaderRead(ReaderWrite):
+    id: int
+
+
+class Readers(Resource[Reader]):
+    create_schema = update_schema = ReaderWrite
+    read_schema = ReaderRead
+    relations = ("books",)
 
 
 class CountryWrite(BaseModel):

@@ -49,6 +49,7 @@ from howdah.models.values import (
     is_secret,
     secret,
 )
+from howdah.stored import Moment
 
 __all__ = (
     "SECRET",
@@ -56,6 +57,7 @@ __all__ = (
     "DeletedAtColumns",
     "DeletedAtFields",
     "Described",
+    "Moment",
     "Money",
     "OnUpdate",
     "OptionalMoney",

@@ -3,13 +3,14 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import Boolean, DateTime, Index, func, true
+from sqlalchemy import Boolean, DateTime, Index, event, func, true
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql.elements import quoted_name
 from sqlmodel import Field, SQLModel
 
 from howdah.errors import Misconfigured
 from howdah.models.metadata import joined
+from howdah.stored import Moment
 
 __all__ = (
     "DeletedAtColumns",
@@ -28,10 +29,10 @@ class TimestampFields(SQLModel):
     # Without it, reading `updated_at` after an update would be a hidden query.
     __mapper_args__: ClassVar[dict[str, Any]] = {"eager_defaults": True}
 
-    created_at: datetime = Field(
+    created_at: Moment = Field(
         default=None, nullable=False, sa_column_kwargs={"server_default": func.now()}
     )
-    updated_at: datetime | None = Field(
+    updated_at: Moment | None = Field(
         default=None, sa_column_kwargs={"onupdate": func.now()}
     )
 
@@ -45,7 +46,7 @@ class SoftDeleteFields(SQLModel):
 class DeletedAtFields(SQLModel):
     """`deleted_at` for SQLModel: the moment in which the row was deleted."""
 
-    deleted_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+    deleted_at: Moment | None = Field(default=None, sa_type=DateTime(timezone=True))
 
 
 class TimestampColumns:
@@ -59,6 +60,12 @@ class TimestampColumns:
     updated_at: Mapped[datetime | None] = mapped_column(
         DateTime(timezone=True), onupdate=func.now()
     )
+
+
+@event.listens_for(TimestampColumns, "before_insert", propagate=True)
+def _not_changed_yet(_mapper: Any, _connection: Any, row: Any) -> None:
+    """Say what an INSERT leaves NULL, or SQLAlchemy would ask for it, row by row."""
+    vars(row).setdefault("updated_at", None)
 
 
 class SoftDeleteColumns:

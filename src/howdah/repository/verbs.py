@@ -5,36 +5,42 @@ No I/O: a door sends these statements, one with `await` and one without.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from pydantic import BaseModel
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Delete,
     Label,
     Select,
     Update,
+    any_,
     delete,
     func,
     inspect,
+    literal,
     true,
     tuple_,
     update,
 )
 from sqlalchemy import select as plain_select
+from sqlalchemy.sql.base import ExecutableOption
 
 from howdah.drivers import translated
 from howdah.errors import HowdahError, Misconfigured, NotFound
 from howdah.limits import holds, largest
 from howdah.models import constraint_fields, declared_model
 from howdah.paging import KeysetPage
-from howdah.repository.asking import Filters, SortBy, position, selected
+from howdah.repository.asking import Filters, SortBy, matching, position, selected
 from howdah.repository.upserting import upserted
+from howdah.search import FullText
 
-__all__ = ("NOTHING", "Values", "Verbs", "dumped")
+__all__ = ("NOTHING", "Options", "Values", "Verbs", "dumped", "key_of")
 
 M = TypeVar("M")
 Values = BaseModel | Mapping[str, Any]
+Options = Sequence[ExecutableOption]
 NOTHING: Filters = {}
 
 
@@ -42,6 +48,8 @@ class Verbs(Generic[M]):
     """A model, declared as `class Users(Repository[User])`."""
 
     model: ClassVar[type[Any]]
+    search: ClassVar[tuple[str, ...] | FullText] = ()
+    """The texts that `matching` looks into, or `FullText()`, as of a resource."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -68,26 +76,41 @@ class Verbs(Generic[M]):
             for value, limit in zip(values, limits, strict=False)
         )
 
-    def _keyed(self, keys: Sequence[Any], *, lock: bool) -> Select[tuple[M]]:
+    def _keyed(
+        self,
+        keys: Sequence[Any],
+        dialect: str,
+        *,
+        lock: bool = False,
+        options: Options = (),
+    ) -> Select[tuple[M]]:
         """Return the SELECT of the rows with these keys, in the order of keys."""
         columns = inspect(self.model).primary_key
         held = [key for key in keys if self._can_be(key)]
-        named: Any = columns[0] if len(columns) == 1 else tuple_(*columns)
-        found: Select[tuple[M]] = plain_select(self.model).where(named.in_(held))
+        found: Select[tuple[M]] = plain_select(self.model)
+        found = found.where(_is_among(columns, held, dialect))
         if lock:
             # What the session knows of a row is older than the lock.
             found = found.with_for_update(of=self.model).execution_options(
                 populate_existing=True
             )
-        return found.order_by(*columns)
+        return found.options(*options).order_by(*columns)
 
     def _in_order(self, keys: Sequence[Any], rows: Iterable[M]) -> list[M]:
         """Return rows in the order of keys; raise NotFound where one lacks."""
-        known = {_key(row): row for row in rows}
+        known = {key_of(row): row for row in rows}
         for key in keys:
             if key not in known:
                 raise NotFound(model=self.model.__name__, key=key)
         return [known[key] for key in keys]
+
+    def matching(self, text: str | None) -> ColumnElement[bool]:
+        """Return the condition that a row has this text in one of its `search` fields.
+
+        It is the search of a resource, in which `%` and `_` mean themselves. Without a
+        text all rows meet it.
+        """
+        return matching(self.model, self.search, text) if text else true()
 
     def select(
         self, *where: ColumnElement[bool], filters: Filters = NOTHING
@@ -162,7 +185,8 @@ class Verbs(Generic[M]):
         values: Values,
         where: Sequence[ColumnElement[bool]],
         filters: Filters,
-    ) -> Update:
+    ) -> Update | None:
+        """Return the UPDATE, None where it would change nothing."""
         if not where and not filters:
             raise Misconfigured(
                 "update_many has no condition and would change every row; say "
@@ -170,6 +194,8 @@ class Verbs(Generic[M]):
             )
         changes = dumped(values, set_only=True)
         self._check(changes)
+        if not changes:
+            return None
         return update(self.model).where(self._met(where, filters)).values(changes)
 
     def _met(
@@ -200,7 +226,20 @@ class Verbs(Generic[M]):
             raise
 
 
-def _key(row: Any) -> Any:
+def _is_among(
+    columns: Sequence[Any], keys: Sequence[Any], dialect: str
+) -> ColumnElement[bool]:
+    if len(columns) > 1:
+        return tuple_(*columns).in_(keys)
+    (column,) = columns
+    if dialect != "postgresql":
+        return cast("ColumnElement[bool]", column.in_(keys))
+    # One parameter, however many keys: a statement has 32,767 at most.
+    given: Any = literal(keys, ARRAY(column.type))
+    return cast("ColumnElement[bool]", column == any_(given))
+
+
+def key_of(row: Any) -> Any:
     """Return the key of a row as `get` takes it."""
     identity: tuple[Any, ...] = inspect(row).identity
     return identity if len(identity) > 1 else identity[0]

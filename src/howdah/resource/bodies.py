@@ -24,9 +24,11 @@ from pydantic import (
     ConfigDict,
     Field,
     NaiveDatetime,
+    PlainSerializer,
     Strict,
     TypeAdapter,
     ValidationError,
+    WithJsonSchema,
 )
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -329,7 +331,13 @@ _KINDS = frozenset((bool, float, int, str, UUID, *_MOMENTS))
 
 
 def _is_rule(said: Any) -> bool:
-    return isinstance(said, AllowInfNan | BaseMetadata) or is_own_rule(said)
+    known = isinstance(said, AllowInfNan | BaseMetadata | WithJsonSchema)
+    return known or is_own_rule(said) or _is_for_answers(said)
+
+
+def _is_for_answers(said: Any) -> bool:
+    """Say whether it only says how a value is written into JSON."""
+    return isinstance(said, PlainSerializer) and said.when_used.startswith("json")
 
 
 def _is_lax(said: Any) -> bool:

@@ -50,6 +50,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from howdah.digits import Digits
 from howdah.errors import Misconfigured
 from howdah.models import Base64, Described
+from howdah.stored import AS_STORED, Duration, Exact, Moment
 
 __all__ = (
     "enum_values",
@@ -161,9 +162,10 @@ def _read(column: Column[Any], type_: TypeEngine[Any]) -> Any:
     if isinstance(plain, Numeric) and not isinstance(plain, Float):
         return _number(plain)
     if isinstance(plain, DateTime) and not plain.timezone:
-        return Annotated[dt.datetime, _LOCAL_MOMENT]
-    if isinstance(plain, Time) and not plain.timezone:
-        return Annotated[dt.time, _LOCAL_TIME]
+        return Annotated[dt.datetime, AS_STORED, _LOCAL_MOMENT]
+    if isinstance(plain, Time):
+        said = _TIME if plain.timezone else _LOCAL_TIME
+        return Annotated[dt.time, AS_STORED, said]
     for types, kind in _READ:
         if isinstance(plain, types) and not isinstance(plain, Enum):
             return kind
@@ -208,7 +210,7 @@ def _decimal(plain: Numeric[Any]) -> Any:
 def _number(plain: Numeric[Any]) -> Any:
     """Return a number where a double holds it exactly, and a text where it may not."""
     if plain.precision is None or plain.precision > _MOST_EXACT_DIGITS:
-        return Decimal
+        return Exact
     return Annotated[
         Decimal, PlainSerializer(float, return_type=float, when_used="json")
     ]
@@ -290,6 +292,7 @@ def _address(value: object) -> object:
 # https://spec.openapis.org/registry/format: a moment on the wall, without an offset.
 _LOCAL_MOMENT = WithJsonSchema({"type": "string", "format": "date-time-local"})
 _LOCAL_TIME = WithJsonSchema({"type": "string", "format": "time-local"})
+_TIME = WithJsonSchema({"type": "string", "format": "time"})
 _AwareMoment = Annotated[dt.datetime, AwareDatetime, AfterValidator(_in_utc)]
 _NaiveMoment = Annotated[dt.datetime, AfterValidator(_to_utc), _LOCAL_MOMENT]
 _NaiveTime = Annotated[dt.time, AfterValidator(_without_zone), _LOCAL_TIME]
@@ -302,10 +305,10 @@ _OWN = tuple(
 _AnyAddress = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 _Address = Annotated[_AnyAddress, BeforeValidator(_address)]
 _SomeJson = dict[str, JsonValue] | list[JsonValue] | str | bool | int | float
-_READ: tuple[tuple[type[TypeEngine[Any]], type[Any]], ...] = (
+_READ: tuple[tuple[Any, Any], ...] = (
     (Float, float),
-    (DateTime, dt.datetime),
-    (Time, dt.time),
+    (DateTime, Moment),
+    ((Interval, INTERVAL), Duration),
     (Integer, int),
     (String, str),
 )

@@ -30,6 +30,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from howdah.models import Base64, Money, OptionalMoney, python_type
 from howdah.schemas.columns import enum_values, plain_type
 from howdah.schemas.parts import holds, inside, parts
+from howdah.stored import Exact, Moment
 
 __all__ = ("exact_fields", "inexpressible")
 
@@ -51,7 +52,8 @@ def exact_fields(schema: type[BaseModel]) -> frozenset[str]:
     return frozenset(
         info.serialization_alias or name
         for name, info in schema.model_fields.items()
-        if holds(info.annotation, Decimal) and not _serializers(_metadata(info))
+        if holds(info.annotation, Decimal)
+        and all(each in _EXACTLY for each in _serializers(_metadata(info)))
     )
 
 
@@ -97,10 +99,13 @@ def _of_field(info: FieldInfo, column: Column[Any]) -> str | None:
 
 _OURS = tuple(
     each
-    for kind in (Money, OptionalMoney, Base64)
+    for kind in (Money, OptionalMoney, Moment, Exact, Base64)
     for each in get_args(kind)[1:]
     if isinstance(each, PlainSerializer | BeforeValidator)
 )
+
+
+_EXACTLY = get_args(Exact)
 
 
 def _is_rule(metadata: object) -> bool:

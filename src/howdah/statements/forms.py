@@ -20,6 +20,7 @@ from sqlalchemy import (
     LargeBinary,
     Numeric,
     Text,
+    Time,
     case,
     cast,
     column,
@@ -139,6 +140,14 @@ def _finite(value: ColumnElement[Any], plain: Any) -> ColumnElement[Any]:
     return found
 
 
+def _zoned(value: ColumnElement[Any], plain: Any) -> ColumnElement[Any]:
+    """Return a time with its zone as RFC 3339 has it: PostgreSQL writes `+02` alone."""
+    if not plain.timezone:
+        return value
+    end, whole = quoted("([+-][0-9]{2})$"), quoted(r"\1:00")
+    return func.regexp_replace(cast(value, Text), end, whole)
+
+
 def _text(value: ColumnElement[Any], _plain: object) -> ColumnElement[Any]:
     return cast(value, Text)
 
@@ -163,5 +172,6 @@ _FORMS: tuple[tuple[Any, Form], ...] = (
     (LargeBinary, _base64),
     (Float, _finite),
     ((Date, DateTime), _bounded),
+    (Time, _zoned),
     (INET, _text),
 )

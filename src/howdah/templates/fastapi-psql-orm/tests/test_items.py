@@ -160,10 +160,10 @@ async def test_items_by_hand(client: AsyncClient) -> None:
         assert first.id is not None
         assert second.id is not None
         await items.update(first.id, {"price": 7})
-        assert await items.list_items(skip=1, limit=1) == [second]
+        assert await items.get_many(skip=1, limit=1) == [second]
         assert await items.search("100%") == [second]
         await items.delete(second.id)
-        assert await items.list_items() == [first]
+        assert await items.get_many() == [first]
         assert await items.get_total_count() == 1
         assert await items.get_total_count(active_only=False) == 2
         await items.hard_delete(second.id)

@@ -18,7 +18,7 @@ class ItemCRUD(Repository[Item]):
     async def get_by_id(self, item_id: int) -> Item | None:
         return await self.find(item_id)
 
-    async def list_items(
+    async def get_many(
         self,
         *where: ColumnElement[bool],
         skip: int = 0,
@@ -37,7 +37,7 @@ class ItemCRUD(Repository[Item]):
     async def search(self, query: str) -> list[Item]:
         name = col(Item.name).icontains(query, autoescape=True)
         description = col(Item.description).icontains(query, autoescape=True)
-        return await self.list_items(name | description)
+        return await self.get_many(name | description)
 
     async def get_total_count(self, active_only: bool = True) -> int:
         return await self.count(*_active(active_only))

@@ -1,8 +1,7 @@
 """Categories and items: the tables, and what the API takes and gives."""
 
-from datetime import datetime
-
 from howdah.models import (
+    Moment,
     Money,
     OptionalMoney,
     TimestampFields,
@@ -90,6 +89,6 @@ class ItemResponse(SQLModel):
     price: Money
     tax: OptionalMoney
     is_active: bool
-    created_at: datetime
-    updated_at: datetime | None
+    created_at: Moment
+    updated_at: Moment | None
     category_id: int | None

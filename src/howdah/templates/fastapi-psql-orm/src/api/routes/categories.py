@@ -44,7 +44,7 @@ async def read_items_of_category(
 ) -> list[Item]:
     """Get the items of a category."""
     await CategoryCRUD(session).get(category_id)
-    return await crud.list_items(
+    return await crud.get_many(
         col(Item.category_id) == category_id,
         skip=skip,
         limit=limit,
