@@ -149,6 +149,39 @@ def bare(text):
     return json.loads(re.sub(r'"[0-9-]{10}T[^"]*"', '"moment"', text))
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_link_of_a_page_leads_somewhere(page):
+    text = FENCED.sub("", page.read_text(encoding="utf-8"))
+
+    lost = [
+        link
+        for link in [*LINK.findall(text), *REFERENCE.findall(text)]
+        if "://" not in link and not leads_somewhere(page, link)
+    ]
+
+    assert lost == []
+
+
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+REFERENCE = re.compile(r"^\[\w+\]: (\S+)$", re.MULTILINE)
+FENCED = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+
+
+def leads_somewhere(page, link):
+    path, _, heading = link.partition("#")
+    target = (page.parent / path) if path else page
+    if not heading:
+        return target.exists()
+    text = FENCED.sub("", target.read_text(encoding="utf-8"))
+    return heading in {slug(each) for each in HEADING.findall(text)}
+
+
+def slug(heading):
+    """A heading as the part of an address behind `#`, as GitHub writes it."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
 def test_every_block_is_of_a_known_language():
     unknown = {
         f"{name(page)}:{block.line} {block.language}"
