@@ -39,7 +39,7 @@ def anyio_backend() -> str:
 @pytest.fixture(autouse=True, scope="session")
 def _no_environment() -> Iterator[None]:
     """A developer's own settings must not decide what a test sees."""
-    ours = ("DATABASE_URL", "POSTGRES_", "DB_", "TEST_DATABASE_URL")
+    ours = ("DATABASE_URL", "POSTGRES_", "DB_", "TEST_DATABASE_URL", "TEST_MONGODB_URL")
     with pytest.MonkeyPatch.context() as monkeypatch:
         for name in [name for name in os.environ if name.startswith(ours)]:
             monkeypatch.delenv(name)

@@ -9,6 +9,7 @@ from beanie import Document
 from howdah import Settings
 from howdah.documents import DevelopmentServer, MongoDatabase
 from howdah.errors import Misconfigured
+from howdah.pytest_plugin import _with_documents
 
 pytestmark = pytest.mark.anyio
 
@@ -65,3 +66,25 @@ async def test_the_address_is_that_of_the_settings(tmp_path, monkeypatch):
         assert f"127.0.0.1:{port}" in repr(db.client)
         await db.close()
     gc.collect()
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+async def test_a_test_has_a_database_of_its_own(turn, mongodb_url):
+    async with MongoDatabase(mongodb_url, documents=[Note]):
+        await Note(text=str(turn)).insert()
+
+        assert await Note.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("server", "want"),
+    [
+        ("mongodb://h:1/", "mongodb://h:1/x"),
+        ("mongodb://h:1,i:2/?replicaSet=r", "mongodb://h:1,i:2/x?replicaSet=r"),
+        ("mongodb://u:p@h/", "mongodb://u:p@h/x?authSource=admin"),
+        ("mongodb://u:p@h/app?w=1", "mongodb://u:p@h/x?w=1&authSource=app"),
+        ("mongodb://u:p@h/?authSource=a", "mongodb://u:p@h/x?authSource=a"),
+    ],
+)
+def test_who_logs_in_does_so_where_they_are_known(server, want):
+    assert _with_documents(server, "x") == want

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from docs_page import blocks, commands
+from docs_page import FILE, blocks, commands
 from typer.main import get_command
 
 import howdah
@@ -29,7 +29,6 @@ REQUESTS = {"sh"}
 # Files of Python, as in "```py tests/test_items.py": they are written before the code
 # runs, for the commands of the page to use.
 FILES = {"py"}
-FILE = re.compile(r"^```\w+ ([\w./-]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Commands that do not end by themselves, or that the other tests run.
 PASSED_OVER = {
     "howdah dev --run src.utils.init_data": "serves until Ctrl-C",
@@ -148,6 +147,39 @@ def wait_for(url):
 def bare(text):
     """An answer without its moments."""
     return json.loads(re.sub(r'"[0-9-]{10}T[^"]*"', '"moment"', text))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_link_of_a_page_leads_somewhere(page):
+    text = FENCED.sub("", page.read_text(encoding="utf-8"))
+
+    lost = [
+        link
+        for link in [*LINK.findall(text), *REFERENCE.findall(text)]
+        if "://" not in link and not leads_somewhere(page, link)
+    ]
+
+    assert lost == []
+
+
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+REFERENCE = re.compile(r"^\[\w+\]: (\S+)$", re.MULTILINE)
+FENCED = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+
+
+def leads_somewhere(page, link):
+    path, _, heading = link.partition("#")
+    target = (page.parent / path) if path else page
+    if not heading:
+        return target.exists()
+    text = FENCED.sub("", target.read_text(encoding="utf-8"))
+    return heading in {slug(each) for each in HEADING.findall(text)}
+
+
+def slug(heading):
+    """A heading as the part of an address behind `#`, as GitHub writes it."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 def test_every_block_is_of_a_known_language():

@@ -1,3 +1,4 @@
+import asyncio
 import logging
 import os
 import signal
@@ -9,10 +10,11 @@ import psycopg
 import pytest
 from migrating import make_project
 from sqlalchemy import Integer, MetaData, String, Table
+from sqlalchemy.exc import ProgrammingError
 from sqlmodel.sql.sqltypes import AutoString
 
 from howdah.errors import Misconfigured, Timeout, Unavailable
-from howdah.migrations import render_item, upgrade
+from howdah.migrations import render_item, running, upgrade
 
 SLOW = "SELECT pg_sleep(1); INSERT INTO runs VALUES (2)"
 
@@ -63,6 +65,56 @@ def test_an_upgrade_may_stop_at_a_revision(tmp_path, database_url):
     upgrade(ini, revision="001", url=database_url)
 
     assert query(database_url, "SELECT * FROM alembic_version") == [("001",)]
+
+
+AWAITING = """
+from alembic import op
+from sqlalchemy import text
+
+revision, down_revision = "002", "001"
+
+
+async def fill(connection, number):
+    insert = text("INSERT INTO runs VALUES (:number)")
+    await connection.execute(insert, {"number": number})
+
+
+def upgrade():
+    op.run_async(fill, 2)
+"""
+
+
+def test_a_migration_may_await(tmp_path, database_url):
+    ini = make_project(tmp_path)
+    (tmp_path / "migrations/versions/002_awaits.py").write_text(AWAITING)
+
+    upgrade(ini, url=database_url)
+
+    assert query(database_url, "SELECT * FROM runs") == [(1,), (2,)]
+
+
+def test_what_a_migration_awaits_is_undone_with_it(tmp_path, database_url):
+    ini = make_project(tmp_path)
+    failing = AWAITING + '    op.execute("SELECT no_such_thing")\n'
+    (tmp_path / "migrations/versions/002_awaits.py").write_text(failing)
+
+    with pytest.raises(ProgrammingError):
+        upgrade(ini, url=database_url)
+
+    assert query(database_url, "SELECT * FROM runs") == [(1,)]
+
+
+def test_an_upgrade_may_stand_where_an_event_loop_runs(tmp_path, database_url):
+    ini = make_project(tmp_path)
+
+    async def start():
+        upgrade(ini, url=database_url)
+        with pytest.raises(Unavailable, match="cannot connect"):
+            upgrade(ini, url="postgresql://127.0.0.1:9/db")
+
+    asyncio.run(start())
+
+    assert query(database_url, "SELECT * FROM runs") == [(1,)]
 
 
 def test_a_percent_sign_in_the_password_is_itself(tmp_path, database_url):
@@ -152,6 +204,18 @@ def test_the_command_prints_one_line_instead_of_a_traceback(tmp_path, database_u
     assert "Traceback" not in out + err
 
 
+def test_the_command_says_what_it_does_without_loggers_in_its_ini(
+    tmp_path, database_url
+):
+    ini = make_project(tmp_path)
+    ini.write_text(ini.read_text().partition("[loggers]")[0])
+
+    process = alembic(tmp_path, database_url, "upgrade", "head")
+    _, err = process.communicate(timeout=60)
+
+    assert "Running upgrade  -> 001" in err
+
+
 def test_a_timeout_that_is_no_number_is_refused(tmp_path, database_url):
     make_project(tmp_path)
 
@@ -189,6 +253,15 @@ def test_a_pooler_is_refused(tmp_path):
         upgrade(make_project(tmp_path), url=url)
 
     assert "secret" not in str(caught.value)
+
+
+def test_where_the_providers_rule_tells_the_direct_address_that_is_taken():
+    url = "postgresql://app:secret@ep-x-1-pooler.eu.aws.neon.tech/db?sslmode=require"
+
+    with running._address(url) as address:
+        assert str(address) == (
+            "postgresql://app:***@ep-x-1.eu.aws.neon.tech/db?sslmode=require"
+        )
 
 
 def test_a_server_that_is_gone_is_named_without_its_password(tmp_path):

@@ -302,6 +302,49 @@ async def test_an_error_in_a_savepoint_can_be_survived(db):
         assert await Categories(session).count() == 2
 
 
+async def test_a_row_is_created_unless_a_value_is_taken(db):
+    async with db.transaction() as session:
+        categories = Categories(session)
+        made = await categories.create_unless_taken({"name": "Rock"})
+        taken = await categories.create_unless_taken({"name": "Rock"})
+        other = await categories.create_unless_taken({"name": "Pop"})
+
+    assert taken is None
+    assert (made.name, other.name) == ("Rock", "Pop")
+    async with db.transaction() as session:
+        assert await Categories(session).count() == 2
+
+
+async def test_only_what_is_taken_is_none(db):
+    with pytest.raises(MissingReference):
+        async with db.transaction() as session:
+            items = ItemRepository(session)
+            await items.create_unless_taken(item("a", category_id=99))
+
+
+async def test_of_many_who_create_the_same_row_one_does(db):
+    async def create():
+        async with db.transaction() as session:
+            return await Categories(session).create_unless_taken({"name": "Rock"})
+
+    made = await asyncio.gather(*(create() for _ in range(6)))
+
+    assert sum(row is not None for row in made) == 1
+
+
+async def test_a_row_is_created_unless_taken_without_await(db):
+    class SyncCategories(SyncRepository[Category]):
+        pass
+
+    with db.sync_session() as session:
+        made = [
+            SyncCategories(session).create_unless_taken({"name": name})
+            for name in ("Rock", "Rock", "Pop")
+        ]
+
+    assert [row and row.name for row in made] == ["Rock", None, "Pop"]
+
+
 async def test_a_locked_row_makes_other_writers_wait(db):
     async with db.transaction() as session:
         await Categories(session).create({"name": "Rock"})

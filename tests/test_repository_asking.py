@@ -6,8 +6,14 @@ from decimal import Decimal
 import pytest
 from catalogue import Category, Item, create_tables
 from pydantic import BaseModel
-from sqlalchemy import Index, String, func, text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import Index, String, func, inspect, text
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    joinedload,
+    mapped_column,
+    selectinload,
+)
 
 from howdah import Database, Repository, TimestampColumns
 from howdah.errors import Duplicate, Misconfigured, NotFound
@@ -15,6 +21,7 @@ from howdah.events import StatementFinished
 from howdah.paging import KeysetPage
 from howdah.query import Sort
 from howdah.repository import SyncRepository
+from howdah.search import FullText, search_vector
 
 pytestmark = pytest.mark.anyio
 
@@ -43,8 +50,20 @@ class Part(TimestampColumns, Base):
     retired_in: Mapped[int | None]
 
 
+@search_vector("title", language="english")
+class Essay(Base):
+    __tablename__ = "essays"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str]
+
+
+class Essays(Repository[Essay]):
+    search = FullText()
+
+
 class Items(Repository[Item]):
-    pass
+    search = ("name", "description")
 
 
 class Parts(Repository[Part]):
@@ -56,7 +75,7 @@ class NothingSet(BaseModel):
 
 
 class SyncItems(SyncRepository[Item]):
-    pass
+    search = ("name",)
 
 
 class SyncParts(SyncRepository[Part]):
@@ -212,6 +231,17 @@ async def test_a_select_may_be_part_of_another(session):
     assert names(await items.list(Item.id.in_(dear), filters={"price__lt": 9})) == ["a"]
 
 
+async def test_rows_with_moments_are_created_in_one_statement(session, statements, db):
+    seen = statements(db)
+
+    parts = await Parts(session).create_many([{"code": f"{n}"} for n in range(5)])
+    items = await Items(session).create_many([{"name": "x", "price": 1}] * 5)
+
+    assert len(seen) == 2
+    assert {each.updated_at for each in (*parts, *items)} == {None}
+    assert None not in {each.created_at for each in (*parts, *items)}
+
+
 async def test_an_upsert_inserts_then_changes_what_was_set(db):
     async with db.transaction() as session:
         new = await Parts(session).upsert({"code": "x", "stock": 1}, on=["code"])
@@ -305,7 +335,19 @@ async def test_the_first_row_is_found_or_nobody(session):
     row = await items.first(Item.price >= 3, filters={"category_id": 2}, sort="-price")
 
     assert row.name == "e%"
+    assert (await items.get_first(filters={"price": 3}, sort="-name")).name == "c"
     assert await items.first(Item.price > 100) is None
+    with pytest.raises(NotFound, match="Item not found"):
+        await items.get_first(Item.price > 100)
+
+
+async def test_the_first_row_is_found_or_nobody_without_await(db):
+    with db.sync_session() as session:
+        items = SyncItems(session)
+
+        assert items.get_first(filters={"price": 3}, sort="-name").name == "c"
+        with pytest.raises(NotFound, match="Item not found"):
+            items.get_first(Item.price > 100)
 
 
 async def test_each_verb_is_one_statement(db):
@@ -381,3 +423,97 @@ async def test_the_sync_door_does_the_same(db, database_url):
             return caught.value.fields
 
     assert await asyncio.to_thread(work) == ("the_code",)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("B", "bc"), ("%", "e"), ("_", ""), ("", "abcde"), (None, "abcde"), ("x", "")],
+)
+async def test_a_search_is_a_condition_like_others(session, text, found):
+    items = Items(session)
+    await items.update_many({"description": "a Bee"}, filters={"name": "c"})
+
+    rows = await items.list(items.matching(text))
+
+    assert "".join(name[0] for name in names(rows)) == found
+    assert await items.count(items.matching(text)) == len(found)
+    assert names(await items.list(items.matching("b"), filters={"price__lt": 4})) == [
+        "b",
+        "c",
+    ]
+
+
+async def test_a_search_may_be_for_words(session):
+    essays = Essays(session)
+    await essays.create_many([{"title": "On seats"}, {"title": "On elephants"}])
+
+    found = await essays.list(essays.matching("seat -elephant"))
+
+    assert [essay.title for essay in found] == ["On seats"]
+
+
+async def test_a_search_of_nothing_is_refused(session):
+    class Misspelt(Parts):
+        search = ("cod",)
+
+    with pytest.raises(Misconfigured, match="nothing to search"):
+        Parts(session).matching("x")
+    with pytest.raises(Misconfigured, match=r"search names 'cod'.*did you mean code"):
+        Misspelt(session).matching("x")
+
+
+LOADED = pytest.mark.parametrize("load", [joinedload, selectinload])
+
+
+@LOADED
+async def test_relations_are_loaded_with_the_rows(db, load):
+    with_category = [load(Item.category)]
+
+    async with db.transaction() as session:
+        items = Items(session)
+        listed = await items.list(options=with_category)
+        first = await items.first(sort="-price", options=with_category)
+        many = await items.get_each([2, 3], options=with_category)
+    assert [it.category and it.category.id for it in listed] == [None, 1, 2, None, 2]
+    assert first.category.name == "Jazz"
+    assert [it.category.name for it in many] == ["Rock", "Jazz"]
+
+    async with db.transaction() as session:
+        streamed = [it async for it in Items(session).stream(options=with_category)]
+    assert streamed[1].category.name == "Rock"
+
+
+@LOADED
+async def test_relations_are_loaded_of_a_row_that_the_session_knows(session, load):
+    items = Items(session)
+    known = await items.get(2)
+    assert "category" in inspect(known).unloaded
+
+    got = await items.get(2, options=[load(Item.category)])
+    locked = await items.find(3, lock=True, options=[selectinload(Item.category)])
+
+    assert got is known
+    assert known.category.name == "Rock"
+    assert locked.category.name == "Jazz"
+    assert await items.find(99, options=[load(Item.category)]) is None
+    assert await items.find(2**80, options=[load(Item.category)]) is None
+    with pytest.raises(NotFound):
+        await items.get(99, options=[load(Item.category)])
+
+
+async def test_searches_and_loaded_relations_without_await(db):
+    load = [selectinload(Item.category)]
+    with db.sync_session() as session:
+        items = SyncItems(session)
+        found = items.list(items.matching("B"), options=load)
+        rows = [
+            *found,
+            items.get(3, options=load),
+            items.find(3, options=load),
+            items.first(filters={"name": "c"}, options=load),
+            *items.get_each([5], options=load),
+            *items.stream(Item.id == 5, options=load),
+        ]
+
+    assert names(found) == ["b"]
+    assert [row.category.id for row in rows] == [1, 2, 2, 2, 2, 2]

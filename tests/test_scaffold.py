@@ -27,6 +27,7 @@ from howdah.scaffold import (
 )
 
 TEMPLATE = "fastapi-psql-orm"
+ON_MONGODB = "fastapi-mongo"
 TEMPLATES = Path(howdah.__file__).parent / "templates"
 AWKWARD = 'Says "{{ 7 * 7 }}", 100% of C:\\new <b>&\'s</b> ${HOME} ünï'
 TREE = [
@@ -74,16 +75,24 @@ def files():
     return render(TEMPLATE, answers())
 
 
+@pytest.fixture(scope="module", params=[TEMPLATE, ON_MONGODB])
+def any_files(request):
+    return render(request.param, answers())
+
+
 def test_a_project_has_the_whole_tree(files):
     assert set(TREE) <= set(files)
 
 
-def test_nothing_of_the_template_engine_is_left_in_a_project(files):
-    assert [name for name in files if name.endswith((".jinja", "copier.yml"))] == []
-    assert [name for name, text in files.items() if "{%" in text] == []
+def test_nothing_of_the_template_engine_is_left_in_a_project(any_files):
+    names = [name for name in any_files if name.endswith((".jinja", "copier.yml"))]
+
+    assert names == []
+    assert [name for name, text in any_files.items() if "{%" in text] == []
 
 
-def test_answers_arrive_as_they_were_given(files):
+def test_answers_arrive_as_they_were_given(any_files):
+    files = any_files
     project = tomllib.loads(files["pyproject.toml"])["project"]
     config = yaml.safe_load(files["template-config.yml"])
 
@@ -101,8 +110,8 @@ def ast_texts(source):
     return {repr(node.value) for node in nodes if isinstance(node, ast.Constant)}
 
 
-def test_python_and_yaml_files_can_be_read(files):
-    for name, text in files.items():
+def test_python_and_yaml_files_can_be_read(any_files):
+    for name, text in any_files.items():
         if name.endswith(".py"):
             compile(text, name, "exec")
         if name.endswith(".yml"):
@@ -118,6 +127,30 @@ def test_compose_starts_the_app_behind_a_healthy_postgresql_18(files):
     assert "healthcheck" in services["db"]
 
 
+def test_compose_starts_the_app_behind_a_replica_set():
+    files = render(ON_MONGODB, answers())
+    services = yaml.safe_load(files["docker-compose.yml"])["services"]
+    check = services["db"]["healthcheck"]["test"]
+
+    assert services["db"]["command"] == ["--replSet", "rs0", "--bind_ip_all"]
+    assert 'rs.initiate({ _id: "rs0"' in check[-1]
+    assert services["app"]["depends_on"] == {"db": {"condition": "service_healthy"}}
+    assert services["app"]["environment"]["MONGODB_URL"].endswith("?replicaSet=rs0")
+
+
+def test_a_project_on_mongodb_asks_for_what_it_needs():
+    files = render(ON_MONGODB, answers(package_manager="pip"))
+    project = tomllib.loads(files["pyproject.toml"])
+
+    assert dependencies(files) == (
+        *("fastapi", "uvicorn", "beanie", "pymongo", "pwdlib", "howdah"),
+    )
+    assert project["tool"]["howdah"]["database"] == "mongodb"
+    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    listed = files["requirements.txt"] + files["requirements-dev.txt"]
+    assert [each for each in wanted if f"\n{each}\n" not in listed] == []
+
+
 def test_the_dependencies_are_named_in_order(files):
     assert dependencies(files) == (
         *("fastapi", "uvicorn", "sqlalchemy", "alembic", "psycopg"),
@@ -125,16 +158,20 @@ def test_the_dependencies_are_named_in_order(files):
     )
 
 
+@pytest.mark.parametrize(
+    ("template", "extras"),
+    [(TEMPLATE, ("docs", "serve")), (ON_MONGODB, ("docs", "mongo", "serve"))],
+)
 @pytest.mark.parametrize("manager", get_args(PackageManager))
-def test_each_package_manager_finds_what_it_reads(manager):
-    files = render(TEMPLATE, answers(package_manager=manager))
+def test_each_package_manager_finds_what_it_reads(manager, template, extras):
+    files = render(template, answers(package_manager=manager))
     project = tomllib.loads(files["pyproject.toml"])
 
     assert ("requirements.txt" in files) == (manager == "pip")
     assert manager == "pip" or manager in project["tool"]
     assert f"{manager} " in files["Dockerfile"]
     assert "USER app" in files["Dockerfile"]
-    assert project["project"]["dependencies"][-1] == requirement("docs", "serve")
+    assert project["project"]["dependencies"][-1] == requirement(*extras)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +198,7 @@ def test_an_answer_that_no_project_can_bear_is_refused(question, answer):
 
 
 def test_an_unknown_template_is_refused_with_the_known_ones():
-    with pytest.raises(Misconfigured, match="there is fastapi-psql-orm"):
+    with pytest.raises(Misconfigured, match="there is fastapi-mongo, fastapi-psql-orm"):
         render("django", answers())
 
 

@@ -380,6 +380,34 @@ def test_a_pooler_is_known_by_its_address(url, pooled):
     assert parsed.with_database("x").pooled is pooled
 
 
+NEON = "ep-x-123456-pooler.us-east-2.aws.neon.tech"
+DIRECT = "ep-x-123456.us-east-2.aws.neon.tech"
+
+
+@pytest.mark.parametrize(
+    ("url", "direct"),
+    [
+        (
+            f"postgresql://u:p@{NEON}/d?sslmode=require&channel_binding=require",
+            f"postgresql://u:p@{DIRECT}/d?sslmode=require&channel_binding=require",
+        ),
+        (
+            "postgresql://u:p@aws-0-eu.pooler.supabase.com:6543/postgres",
+            "postgresql://u:p@aws-0-eu.pooler.supabase.com:5432/postgres",
+        ),
+        ("postgresql://u:p@h/d", "postgresql://u:p@h/d"),
+        ("postgresql://u:p@h/d?pgbouncer=true", None),
+        (f"postgresql://u:p@{NEON},h/d", None),
+        ("postgresql://u:p@ep-x-pooler.example.com/d", None),
+    ],
+)
+def test_the_direct_address_is_known_by_the_providers_rule(url, direct):
+    found = DatabaseURL.parse(url).direct
+
+    assert (found and found.reveal()) == direct
+    assert not (found and found.pooled)
+
+
 @pytest.mark.parametrize(
     ("written", "path", "read"),
     [

@@ -13,7 +13,7 @@ from settings import AppSettings
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from howdah import Database, NotFound, connect
+from howdah import Database, connect
 
 db = Database(AppSettings())
 app = FastAPI(title="Teams")
@@ -36,10 +36,7 @@ async def create_with_team(order: UserWithTeam, session: SessionDep) -> Joined:
 @users.get("/by-username/{username}", response_model=UserPublic)
 async def get_by_username(username: str, session: SessionDep) -> Any:
     """Get the user of this name."""
-    user = await UserRepository(session).by_username(username)
-    if user is None:
-        raise NotFound(model="User", key=username)
-    return user
+    return await UserRepository(session).by_username(username)
 
 
 @users.get("/known-as/{name}", response_model=UserPublic | None)

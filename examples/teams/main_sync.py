@@ -12,7 +12,7 @@ from repositories import SyncUserRepository
 from settings import AppSettings
 from sqlmodel import Session, SQLModel
 
-from howdah import Database, NotFound, connect
+from howdah import Database, connect
 
 db = Database(AppSettings())
 app = FastAPI(title="Teams")
@@ -48,10 +48,7 @@ def create_with_team(order: UserWithTeam, session: SessionDep) -> Joined:
 @users.get("/by-username/{username}", response_model=UserPublic)
 def get_by_username(username: str, session: SessionDep) -> Any:
     """Get the user of this name."""
-    user = SyncUserRepository(session).by_username(username)
-    if user is None:
-        raise NotFound(model="User", key=username)
-    return user
+    return SyncUserRepository(session).by_username(username)
 
 
 @users.get("/known-as/{name}", response_model=UserPublic | None)

@@ -9,7 +9,7 @@ from resources import passwords
 from sqlalchemy import Row, Select
 from sqlmodel import func, or_, select
 
-from howdah import Duplicate, Repository
+from howdah import Repository
 from howdah.repository import SyncRepository
 
 HERE = User.deleted_at.is_(None)
@@ -46,19 +46,16 @@ def new_user(order: UserWithTeam, hashed: str, team: Team) -> dict[str, Any]:
 class ProjectRepository(Repository[Project]):
     async def begin(self, name: str, user: User) -> Project | None:
         """Create a project with a first user, unless its name is taken."""
-        try:
-            async with self.session.begin_nested():
-                project = await self.create({"name": name})
-                link = ProjectUserLink(project_id=project.id, user_id=user.id)
-                self.session.add(link)
-        except Duplicate:
-            return None
+        project = await self.create_unless_taken({"name": name})
+        if project is not None:
+            link = ProjectUserLink(project_id=project.id, user_id=user.id)
+            self.session.add(link)
         return project
 
 
 class UserRepository(Repository[User]):
-    async def by_username(self, username: str) -> User | None:
-        return await self.first(User.username == username, HERE)
+    async def by_username(self, username: str) -> User:
+        return await self.get_first(User.username == username, HERE)
 
     async def known_as(self, name: str) -> User | None:
         return await self.first(named(name), HERE)
@@ -90,19 +87,16 @@ class UserRepository(Repository[User]):
 class SyncProjectRepository(SyncRepository[Project]):
     def begin(self, name: str, user: User) -> Project | None:
         """Create a project with a first user, unless its name is taken."""
-        try:
-            with self.session.begin_nested():
-                project = self.create({"name": name})
-                link = ProjectUserLink(project_id=project.id, user_id=user.id)
-                self.session.add(link)
-        except Duplicate:
-            return None
+        project = self.create_unless_taken({"name": name})
+        if project is not None:
+            link = ProjectUserLink(project_id=project.id, user_id=user.id)
+            self.session.add(link)
         return project
 
 
 class SyncUserRepository(SyncRepository[User]):
-    def by_username(self, username: str) -> User | None:
-        return self.first(User.username == username, HERE)
+    def by_username(self, username: str) -> User:
+        return self.get_first(User.username == username, HERE)
 
     def known_as(self, name: str) -> User | None:
         return self.first(named(name), HERE)

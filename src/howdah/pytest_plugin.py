@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, LiteralString, Self
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -110,6 +111,39 @@ def database_url(howdah_server: str, database_template: str) -> Iterator[str]:
         _execute(connection, "CREATE DATABASE {} TEMPLATE {}", name, database_template)
         yield _address(howdah_server, name)
         _execute(connection, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+
+
+@pytest.fixture(scope="session")
+def howdah_mongodb() -> Iterator[str]:
+    """Give the URL of a MongoDB server where tests may make databases.
+
+    It is that of TEST_MONGODB_URL, or one for development, for each worker its own.
+    """
+    from howdah.settings import Settings
+
+    given = Settings().test_mongodb_url
+    if given is not None:
+        yield given.get_secret_value()
+        return
+    from howdah.documents import DevelopmentServer
+
+    with (
+        tempfile.TemporaryDirectory(prefix="howdah-test-") as folder,
+        DevelopmentServer(Path(folder)) as url,
+    ):
+        yield url
+
+
+@pytest.fixture
+def mongodb_url(howdah_mongodb: str) -> Iterator[str]:
+    """Give the URL of a database of MongoDB that is this test's own."""
+    from pymongo import MongoClient
+
+    name = f"{_PREFIX}{secrets.token_hex(8)}"
+    yield _with_documents(howdah_mongodb, name)
+    client: MongoClient[Any]
+    with MongoClient(howdah_mongodb) as client:
+        client.drop_database(name)
 
 
 @pytest.fixture
@@ -227,3 +261,13 @@ def _address(server: str, database: str) -> str:
     from howdah.settings import DatabaseURL
 
     return DatabaseURL.parse(server).with_database(database).reveal()
+
+
+def _with_documents(server: str, database: str) -> str:
+    parts = urlsplit(server)
+    query = parts.query
+    if "@" in parts.netloc and "authSource" not in query:
+        # Who is known in the database of the address is not known in the other one.
+        source = f"authSource={parts.path.strip('/') or 'admin'}"
+        query = f"{query}&{source}" if query else source
+    return parts._replace(path=f"/{database}", query=query).geturl()

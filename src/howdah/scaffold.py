@@ -213,6 +213,8 @@ def _data(answers: Answers) -> dict[str, object]:
         "python_description": _literal(answers.description),
         "howdah": requirement("docs", "serve"),
         "howdah_dev": requirement("cli", "embedded"),
+        "howdah_on_mongodb": requirement("docs", "mongo", "serve"),
+        "howdah_cli": requirement("cli"),
         "howdah_version": metadata.version("howdah"),
         # What a person may have to do where this machine's paths do not exist.
         "howdah_is_local": " @ file:" in requirement(),

@@ -26,12 +26,11 @@ NAMES = """
 """.split()  # noqa: SIM905 - twelve names read better so
 
 
-@pytest.fixture(scope="module")
-def files():
+def rendered(template):
     return render(
-        "fastapi-psql-orm",
+        template,
         Answers(
-            name="todo-postgres-api",
+            name="todo-api",
             author="Developer Kim",
             email="developer@example.com",
             description='Todo "management" API',
@@ -39,15 +38,30 @@ def files():
     )
 
 
+@pytest.fixture(scope="module")
+def files():
+    return rendered("fastapi-psql-orm")
+
+
 @pytest.fixture
 def project(files, tmp_path):
-    write(files, tmp_path / "todo-postgres-api")
-    return tmp_path / "todo-postgres-api"
+    write(files, tmp_path / "todo-api")
+    return tmp_path / "todo-api"
+
+
+@pytest.fixture
+def documents(tmp_path):
+    """A project on MongoDB."""
+    write(rendered("fastapi-mongo"), tmp_path / "todo-documents")
+    return tmp_path / "todo-documents"
 
 
 def environment(**changes):
     """Return what a shell in the project's own venv would have."""
-    drop = ("PYTEST_", "DATABASE_URL", "POSTGRES_", "DB_", "PORT", "TEST_DATABASE_URL")
+    drop = (
+        *("PYTEST_", "DATABASE_URL", "POSTGRES_", "DB_", "PORT", "TEST_DATABASE_URL"),
+        *("MONGODB_URL", "TEST_MONGODB_URL"),
+    )
     clean = {k: v for k, v in os.environ.items() if not k.startswith(drop)}
     beside = Path(sys.executable).parent
     return clean | {"PATH": f"{beside}{os.pathsep}{clean['PATH']}"} | changes
@@ -119,7 +133,9 @@ def stop(process, how=signal.SIGINT):
     return process.returncode, output
 
 
-def test_its_linter_and_its_types_are_content(project):
+@pytest.mark.parametrize("of", ["project", "documents"])
+def test_its_linter_and_its_types_are_content(of, request):
+    project = request.getfixturevalue(of)
     run(project, "ruff", "check", "--no-cache")
     run(project, "ruff", "format", "--check", "--no-cache")
     run(project, sys.executable, "-m", "mypy", "--cache-dir", os.devnull)
@@ -130,6 +146,12 @@ def test_its_own_tests_pass(project, tmp_path):
 
     assert "15 passed" in output
     assert [name for name in NAMES if f"test_{name} PASSED" not in output] == []
+
+
+def test_the_tests_of_a_project_on_mongodb_pass(documents):
+    output = run(documents, "sh", "scripts/test.sh", "-p", "no:cacheprovider")
+
+    assert "17 passed" in output
 
 
 def test_its_migrations_make_what_its_models_say(project, database_url):
@@ -264,3 +286,20 @@ def test_dev_reloads_when_the_source_changes(files, root):
             assert time.monotonic() < end
             time.sleep(0.2)
     stop(process)
+
+
+def test_dev_brings_a_project_on_mongodb_its_server(documents):
+    port = free_port()
+    items = f"http://127.0.0.1:{port}/items/"
+    dev = ("howdah", "dev", "--port", str(port), "--run", "src.utils.init_data")
+
+    for _ in range(2):
+        process = start(documents, *dev)
+        shown = json.loads(wait_for(f"{items}?include=owner&sort=price", process))
+        code, output = stop(process)
+
+        assert code == 0, output
+        assert [item["name"] for item in shown] == ["Lamp", "Chair", "Desk"]
+        assert shown[0]["owner"]["username"] == "ada"
+    assert not (documents / ".howdah/postgres").exists()
+    assert "no new sample items" in output

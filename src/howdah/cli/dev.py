@@ -74,6 +74,8 @@ def _migrate() -> None:
 
 def _run_module(module: str) -> None:
     """Do as `python -m MODULE` does, here, where all is imported already."""
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.insert(0, here)
     with suppress(SystemExit):
         runpy.run_module(module, run_name="__main__", alter_sys=True)
 

@@ -6,9 +6,11 @@ single transactions of the migrations and dies with its holder. What a migration
 is Alembic's business, and where the database is, the caller's.
 """
 
+import asyncio
 import logging.config
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +20,11 @@ import psycopg
 from alembic import command, context
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Connection, MetaData, NullPool, create_engine
+from sqlalchemy import Connection, MetaData, NullPool
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
 
-from howdah.connection import connect_sync
+from howdah.connection import connect_psycopg, connect_sync
 from howdah.drivers import sqlstate
 from howdah.embedded import EmbeddedPostgres
 from howdah.errors import HowdahError, Misconfigured, Timeout, Unavailable
@@ -75,7 +78,8 @@ def run(
     """Do what the alembic command at work wants; call it at the end of env.py.
 
     Without a URL the project's embedded server is started. Each migration is one
-    transaction. `options` go to `context.configure`.
+    transaction, on an async engine, so `op.run_async` may await in it. It may be called
+    where an event loop runs, which then waits. `options` go to `context.configure`.
     """
     _configure_logging()
     try:
@@ -107,9 +111,14 @@ def _at_command_line() -> bool:
 
 def _configure_logging() -> None:
     """Print what Alembic does, but only where Alembic is the program itself."""
+    if not _at_command_line():
+        return
     config = context.config
-    if _at_command_line() and config.file_config.has_section("loggers"):
+    if config.file_config.has_section("loggers"):
         logging.config.fileConfig(config.file_config, disable_existing_loggers=False)
+    else:
+        logging.basicConfig(format="%(levelname)-5.5s [%(name)s] %(message)s")
+        logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)
 
 
 def _refuse_empty(metadata: MetaData | None) -> None:
@@ -148,10 +157,47 @@ def _run(
     if context.is_offline_mode():
         _print_sql(limits, options)
         return
-    with _address(url) as address, _turn(address), _connection(address, limits) as it:
-        context.configure(connection=it, **options)
-        with _explained(limits), context.begin_transaction():
-            context.run_migrations()
+    with _address(url) as address, _turn(address):
+        _awaited(_migrate(address, limits, options))
+
+
+async def _migrate(
+    address: DatabaseURL, limits: Timeouts, options: dict[str, Any]
+) -> None:
+    async def connected(*_: Any, **__: Any) -> Any:
+        with _named(address):
+            return await _noticing(await connect_psycopg(address, limits))
+
+    engine = create_async_engine(
+        "postgresql+psycopg://", async_creator=connected, poolclass=NullPool
+    )
+    async with engine.connect() as connection:
+        await connection.run_sync(_run_migrations, limits, options)
+
+
+def _run_migrations(
+    connection: Connection, limits: Timeouts, options: dict[str, Any]
+) -> None:
+    context.configure(connection=connection, **options)
+    with _explained(limits), context.begin_transaction():
+        context.run_migrations()
+
+
+def _awaited(work: Coroutine[Any, Any, None]) -> None:
+    """Run it to its end; where a loop runs in this thread, in a thread beside it."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        _run_in_loop(work)
+    else:
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            beside.submit(_run_in_loop, work).result()
+
+
+def _run_in_loop(work: Coroutine[Any, Any, None]) -> None:
+    # psycopg does without the loops of uvloop, and refuses that of Windows.
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        runner.run(work)
 
 
 def _print_sql(limits: Timeouts, options: dict[str, Any]) -> None:
@@ -169,20 +215,23 @@ def _address(url: DatabaseURL | str | None) -> Iterator[DatabaseURL]:
             yield DatabaseURL.parse(server.url())
         return
     address = DatabaseURL.parse(url) if isinstance(url, str) else url
-    if address.pooled:
-        # The lock belongs to a session; behind a pooler it would stay with a server
-        # connection that somebody else gets next.
+    # The lock belongs to a session; behind a pooler it would stay with a server
+    # connection that somebody else gets next.
+    direct = address.direct
+    if direct is None:
         raise Misconfigured(
             f"migrations cannot go through the pooler at {address}; set DATABASE_URL "
             "to the direct address for this command"
         )
-    yield address
+    yield direct
 
 
 @contextmanager
 def _turn(address: DatabaseURL) -> Iterator[None]:
     """Wait until nobody else migrates this database, and keep others waiting."""
-    with closing(_connect(address, LIMITS)) as connection:
+    with _named(address):
+        connection = connect_sync(address, LIMITS)
+    with closing(connection):
         connection.autocommit = True
         connection.execute("SET idle_session_timeout = 0")
         end = time.monotonic() + _TURN_LIMIT
@@ -202,30 +251,23 @@ def _try_lock(connection: "psycopg.Connection[Any]") -> bool:
     return bool(row and row[0])
 
 
-@contextmanager
-def _connection(address: DatabaseURL, limits: Timeouts) -> Iterator[Connection]:
-    engine = create_engine(
-        "postgresql+psycopg://",
-        creator=lambda: _noticing(_connect(address, limits)),
-        poolclass=NullPool,
-    )
-    with engine.connect() as connection:
-        yield connection
-
-
-def _noticing(connection: "psycopg.Connection[Any]") -> "psycopg.Connection[Any]":
+async def _noticing(
+    connection: "psycopg.AsyncConnection[Any]",
+) -> "psycopg.AsyncConnection[Any]":
     """Let the server undo a migration whose process was killed, and not finish it."""
-    connection.autocommit = True
+    await connection.set_autocommit(True)
     # Not every system can watch a socket; there it notices at its next word to us.
     with suppress(psycopg.Error):
-        connection.execute("SET client_connection_check_interval = '500ms'")
-    connection.autocommit = False
+        await connection.execute("SET client_connection_check_interval = '500ms'")
+    await connection.set_autocommit(False)
     return connection
 
 
-def _connect(address: DatabaseURL, limits: Timeouts) -> "psycopg.Connection[Any]":
+@contextmanager
+def _named(address: DatabaseURL) -> Iterator[None]:
+    """Say of what cannot be reached where it was looked for."""
     try:
-        return connect_sync(address, limits)
+        yield
     except Unavailable as error:
         raise Unavailable(
             f"cannot connect to {address}: {error.message} Start the server, or mend "

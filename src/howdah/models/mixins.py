@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import Boolean, DateTime, Index, func, true
+from sqlalchemy import Boolean, DateTime, Index, event, func, true
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql.elements import quoted_name
 from sqlmodel import Field, SQLModel
@@ -60,6 +60,12 @@ class TimestampColumns:
     updated_at: Mapped[datetime | None] = mapped_column(
         DateTime(timezone=True), onupdate=func.now()
     )
+
+
+@event.listens_for(TimestampColumns, "before_insert", propagate=True)
+def _not_changed_yet(_mapper: Any, _connection: Any, row: Any) -> None:
+    """Say what an INSERT leaves NULL, or SQLAlchemy would ask for it, row by row."""
+    vars(row).setdefault("updated_at", None)
 
 
 class SoftDeleteColumns:

@@ -5,20 +5,31 @@ are Python's own, and nothing has to be declared first.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import Column, ColumnElement, Select, select
 
 from howdah.errors import Misconfigured
 from howdah.models import mapped_columns, relationships
 from howdah.paging import KeysetPage, OffsetPage, Page
 from howdah.query import OPERATORS, Filter, Query, Sort, nearest
+from howdah.search import FullText, full_text_column
 from howdah.statements import Layout, Target, filter_values, position_name
-from howdah.statements.conditions import conditions
+from howdah.statements.conditions import conditions, holds
 from howdah.statements.order import Part, behind, order
 from howdah.statements.places import Filled
 
-__all__ = ("Filters", "SortBy", "backward", "ordered", "paged", "position", "selected")
+__all__ = (
+    "Filters",
+    "SortBy",
+    "backward",
+    "matching",
+    "ordered",
+    "paged",
+    "position",
+    "selected",
+)
 
 Filters = Mapping[str, Any]
 """As in a URL, but with Python's values: `{"price__gte": 5, "category__name": "Rock"}`.
@@ -38,6 +49,18 @@ def selected(
     query = Query(filters=read, active_only=False)
     found = conditions(_layout(model, targets), query, Filled(filter_values(query)))
     return select(model).where(*where, *found)
+
+
+def matching(
+    model: type[Any], search: tuple[str, ...] | FullText, text: str
+) -> ColumnElement[bool]:
+    """Return the condition of rows that a search for a text finds."""
+    layout = _layout(model, {})
+    if isinstance(search, FullText):
+        layout = replace(layout, full_text=full_text_column(layout.table, search))
+    else:
+        layout = replace(layout, search=_searched(model, search))
+    return holds(layout, layout.table, Filled(filter_values(Query(search=text))))
 
 
 def paged(
@@ -84,6 +107,19 @@ def position(row: Any, sort: SortBy) -> tuple[Any, ...]:
 def _layout(model: type[Any], targets: Mapping[str, Target]) -> Layout:
     fields = mapped_columns(model)
     return Layout(table=model.__table__, columns=fields, fields=fields, filters=targets)
+
+
+def _searched(model: type[Any], names: tuple[str, ...]) -> tuple[Column[Any], ...]:
+    fields = mapped_columns(model)
+    if not names:
+        raise Misconfigured(
+            f"a repository of {model.__name__} has nothing to search; name its texts: "
+            'search = ("name",)'
+        )
+    for name in names:
+        if name not in fields:
+            raise _unknown(model, "search", name, fields)
+    return tuple(fields[name] for name in names)
 
 
 def _order(model: type[Any], sort: SortBy) -> list[Part]:

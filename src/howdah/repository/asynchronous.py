@@ -8,10 +8,18 @@ from sqlalchemy import ColumnElement, Row, Select, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.base import Executable
 
-from howdah.errors import NotFound
+from howdah.errors import Duplicate, NotFound
 from howdah.paging import OffsetPage, Page
 from howdah.repository.asking import Filters, SortBy, backward, ordered, paged
-from howdah.repository.verbs import NOTHING, M, Values, Verbs, dumped, key_of
+from howdah.repository.verbs import (
+    NOTHING,
+    M,
+    Options,
+    Values,
+    Verbs,
+    dumped,
+    key_of,
+)
 
 __all__ = ("Repository",)
 
@@ -27,20 +35,29 @@ class Repository(Verbs[M]):
         super().__init__()
         self.session = session
 
-    async def get(self, key: Any, *, lock: bool = False) -> M:
+    async def get(self, key: Any, *, lock: bool = False, options: Options = ()) -> M:
         """Return the row with this key, or raise NotFound.
 
-        With lock=True other writers of it wait until this transaction ends.
+        With lock=True other writers of it wait until this transaction ends. `options`
+        are SQLAlchemy's, such as `selectinload(User.posts)`.
         """
-        row = await self.find(key, lock=lock)
+        row = await self.find(key, lock=lock, options=options)
         if row is None:
             raise NotFound(model=self.model.__name__, key=key)
         return row
 
-    async def find(self, key: Any, *, lock: bool = False) -> M | None:
+    async def find(
+        self, key: Any, *, lock: bool = False, options: Options = ()
+    ) -> M | None:
         """Return the row with this key, or None."""
         if not self._can_be(key):
             return None
+        if options:
+            # A row that the session knows would be given as it is, without them.
+            found = await self.fetch(
+                self._keyed([key], self._dialect, lock=lock, options=options)
+            )
+            return found[0] if found else None
         with self._translated():
             row: M | None = await self.session.get(
                 self.model, key, with_for_update=True if lock else None
@@ -48,7 +65,7 @@ class Repository(Verbs[M]):
         return row
 
     async def get_each(
-        self, keys: Iterable[Any], *, lock: bool = False
+        self, keys: Iterable[Any], *, lock: bool = False, options: Options = ()
     ) -> builtins.list[M]:
         """Return the rows with these keys in the order given, or raise NotFound.
 
@@ -57,7 +74,7 @@ class Repository(Verbs[M]):
         turns and no deadlock comes of it.
         """
         wanted = builtins.list(keys)
-        found = self._keyed(wanted, self._dialect, lock=lock)
+        found = self._keyed(wanted, self._dialect, lock=lock, options=options)
         return self._in_order(wanted, await self.fetch(found))
 
     async def list(
@@ -69,14 +86,16 @@ class Repository(Verbs[M]):
         skip: int = 0,
         limit: int = 100,
         order_by: Sequence[Any] = (),
+        options: Options = (),
     ) -> builtins.list[M]:
         """Return the rows that meet all conditions; the primary key breaks ties.
 
         A page stands instead of skip and limit; `order_by` takes SQLAlchemy's own
-        expressions, before those of `sort`.
+        expressions, before those of `sort`, and `options` its loaders of relations.
         """
         page = page or OffsetPage(skip=skip, limit=limit)
         found = self.select(*where, filters=filters).order_by(*order_by)
+        found = found.options(*options)
         rows = await self.fetch(paged(self.model, found, sort, page))
         return rows[::-1] if backward(page) else rows
 
@@ -85,10 +104,27 @@ class Repository(Verbs[M]):
         *where: ColumnElement[bool],
         filters: Filters = NOTHING,
         sort: SortBy = "",
+        options: Options = (),
     ) -> M | None:
         """Return the first of the rows that meet all conditions, or None."""
-        rows = await self.list(*where, filters=filters, sort=sort, limit=1)
+        rows = await self.list(
+            *where, filters=filters, sort=sort, limit=1, options=options
+        )
         return rows[0] if rows else None
+
+    async def get_first(
+        self,
+        *where: ColumnElement[bool],
+        filters: Filters = NOTHING,
+        sort: SortBy = "",
+        options: Options = (),
+    ) -> M:
+        """Return the first of the rows that meet all conditions, or raise NotFound."""
+        row = await self.first(*where, filters=filters, sort=sort, options=options)
+        if row is None:
+            name = self.model.__name__
+            raise NotFound(f"{name} not found", model=name)
+        return row
 
     async def fetch(self, statement: Select[tuple[M]]) -> builtins.list[M]:
         """Return the rows of a SELECT of the model, each once."""
@@ -100,9 +136,11 @@ class Repository(Verbs[M]):
         filters: Filters = NOTHING,
         sort: SortBy = "",
         batch: int = 1000,
+        options: Options = (),
     ) -> AsyncIterator[M]:
         """Yield rows through a server-side cursor, `batch` in memory at a time."""
-        found = ordered(self.model, self.select(*where, filters=filters), sort)
+        asked = self.select(*where, filters=filters).options(*options)
+        found = ordered(self.model, asked, sort)
         with self._translated():
             rows = await self.session.stream_scalars(
                 found.execution_options(yield_per=batch)
@@ -113,6 +151,17 @@ class Repository(Verbs[M]):
     async def create(self, values: Values) -> M:
         """Insert a row and return it, with its key and what the database added."""
         return (await self.create_many([values]))[0]
+
+    async def create_unless_taken(self, values: Values) -> M | None:
+        """Insert a row and return it, or None where a value of it is taken.
+
+        The transaction goes on: the row stands in a savepoint of its own.
+        """
+        try:
+            async with self.session.begin_nested():
+                return await self.create(values)
+        except Duplicate:
+            return None
 
     async def create_many(self, rows: Iterable[Values]) -> builtins.list[M]:
         """Insert rows, in as few statements as SQLAlchemy can, and return them."""

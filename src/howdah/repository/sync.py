@@ -8,10 +8,10 @@ from sqlalchemy import ColumnElement, Row, Select, inspect
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.base import Executable
 
-from howdah.errors import NotFound
+from howdah.errors import Duplicate, NotFound
 from howdah.paging import OffsetPage, Page
 from howdah.repository.asking import Filters, SortBy, backward, ordered, paged
-from howdah.repository.verbs import NOTHING, M, Values, Verbs, dumped
+from howdah.repository.verbs import NOTHING, M, Options, Values, Verbs, dumped
 
 __all__ = ("SyncRepository",)
 
@@ -26,27 +26,35 @@ class SyncRepository(Verbs[M]):
         super().__init__()
         self.session = session
 
-    def get(self, key: Any, *, lock: bool = False) -> M:
+    def get(self, key: Any, *, lock: bool = False, options: Options = ()) -> M:
         """Return the row with this key, or raise NotFound."""
-        row = self.find(key, lock=lock)
+        row = self.find(key, lock=lock, options=options)
         if row is None:
             raise NotFound(model=self.model.__name__, key=key)
         return row
 
-    def find(self, key: Any, *, lock: bool = False) -> M | None:
+    def find(self, key: Any, *, lock: bool = False, options: Options = ()) -> M | None:
         """Return the row with this key, or None."""
         if not self._can_be(key):
             return None
+        if options:
+            # A row that the session knows would be given as it is, without them.
+            found = self.fetch(
+                self._keyed([key], self._dialect, lock=lock, options=options)
+            )
+            return found[0] if found else None
         with self._translated():
             row: M | None = self.session.get(
                 self.model, key, with_for_update=True if lock else None
             )
         return row
 
-    def get_each(self, keys: Iterable[Any], *, lock: bool = False) -> builtins.list[M]:
+    def get_each(
+        self, keys: Iterable[Any], *, lock: bool = False, options: Options = ()
+    ) -> builtins.list[M]:
         """Return the rows with these keys in the order given, or raise NotFound."""
         wanted = builtins.list(keys)
-        found = self._keyed(wanted, self._dialect, lock=lock)
+        found = self._keyed(wanted, self._dialect, lock=lock, options=options)
         return self._in_order(wanted, self.fetch(found))
 
     def list(
@@ -58,10 +66,12 @@ class SyncRepository(Verbs[M]):
         skip: int = 0,
         limit: int = 100,
         order_by: Sequence[Any] = (),
+        options: Options = (),
     ) -> builtins.list[M]:
         """Return the rows that meet all conditions; the primary key breaks ties."""
         page = page or OffsetPage(skip=skip, limit=limit)
         found = self.select(*where, filters=filters).order_by(*order_by)
+        found = found.options(*options)
         rows = self.fetch(paged(self.model, found, sort, page))
         return rows[::-1] if backward(page) else rows
 
@@ -70,10 +80,25 @@ class SyncRepository(Verbs[M]):
         *where: ColumnElement[bool],
         filters: Filters = NOTHING,
         sort: SortBy = "",
+        options: Options = (),
     ) -> M | None:
         """Return the first of the rows that meet all conditions, or None."""
-        rows = self.list(*where, filters=filters, sort=sort, limit=1)
+        rows = self.list(*where, filters=filters, sort=sort, limit=1, options=options)
         return rows[0] if rows else None
+
+    def get_first(
+        self,
+        *where: ColumnElement[bool],
+        filters: Filters = NOTHING,
+        sort: SortBy = "",
+        options: Options = (),
+    ) -> M:
+        """Return the first of the rows that meet all conditions, or raise NotFound."""
+        row = self.first(*where, filters=filters, sort=sort, options=options)
+        if row is None:
+            name = self.model.__name__
+            raise NotFound(f"{name} not found", model=name)
+        return row
 
     def fetch(self, statement: Select[tuple[M]]) -> builtins.list[M]:
         """Return the rows of a SELECT of the model, each once."""
@@ -85,15 +110,25 @@ class SyncRepository(Verbs[M]):
         filters: Filters = NOTHING,
         sort: SortBy = "",
         batch: int = 1000,
+        options: Options = (),
     ) -> Iterator[M]:
         """Yield rows through a server-side cursor, `batch` in memory at a time."""
-        found = ordered(self.model, self.select(*where, filters=filters), sort)
+        asked = self.select(*where, filters=filters).options(*options)
+        found = ordered(self.model, asked, sort)
         with self._translated():
             yield from self._execute(found.execution_options(yield_per=batch)).scalars()
 
     def create(self, values: Values) -> M:
         """Insert a row and return it, with its key and what the database added."""
         return self.create_many([values])[0]
+
+    def create_unless_taken(self, values: Values) -> M | None:
+        """Insert a row and return it, or None where a value of it is taken."""
+        try:
+            with self.session.begin_nested():
+                return self.create(values)
+        except Duplicate:
+            return None
 
     def create_many(self, rows: Iterable[Values]) -> builtins.list[M]:
         """Insert rows, in as few statements as SQLAlchemy can, and return them."""

@@ -25,19 +25,22 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy import select as plain_select
+from sqlalchemy.sql.base import ExecutableOption
 
 from howdah.drivers import translated
 from howdah.errors import HowdahError, Misconfigured, NotFound
 from howdah.limits import holds, largest
 from howdah.models import constraint_fields, declared_model
 from howdah.paging import KeysetPage
-from howdah.repository.asking import Filters, SortBy, position, selected
+from howdah.repository.asking import Filters, SortBy, matching, position, selected
 from howdah.repository.upserting import upserted
+from howdah.search import FullText
 
-__all__ = ("NOTHING", "Values", "Verbs", "dumped", "key_of")
+__all__ = ("NOTHING", "Options", "Values", "Verbs", "dumped", "key_of")
 
 M = TypeVar("M")
 Values = BaseModel | Mapping[str, Any]
+Options = Sequence[ExecutableOption]
 NOTHING: Filters = {}
 
 
@@ -45,6 +48,8 @@ class Verbs(Generic[M]):
     """A model, declared as `class Users(Repository[User])`."""
 
     model: ClassVar[type[Any]]
+    search: ClassVar[tuple[str, ...] | FullText] = ()
+    """The texts that `matching` looks into, or `FullText()`, as of a resource."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -72,7 +77,12 @@ class Verbs(Generic[M]):
         )
 
     def _keyed(
-        self, keys: Sequence[Any], dialect: str, *, lock: bool = False
+        self,
+        keys: Sequence[Any],
+        dialect: str,
+        *,
+        lock: bool = False,
+        options: Options = (),
     ) -> Select[tuple[M]]:
         """Return the SELECT of the rows with these keys, in the order of keys."""
         columns = inspect(self.model).primary_key
@@ -84,7 +94,7 @@ class Verbs(Generic[M]):
             found = found.with_for_update(of=self.model).execution_options(
                 populate_existing=True
             )
-        return found.order_by(*columns)
+        return found.options(*options).order_by(*columns)
 
     def _in_order(self, keys: Sequence[Any], rows: Iterable[M]) -> list[M]:
         """Return rows in the order of keys; raise NotFound where one lacks."""
@@ -93,6 +103,14 @@ class Verbs(Generic[M]):
             if key not in known:
                 raise NotFound(model=self.model.__name__, key=key)
         return [known[key] for key in keys]
+
+    def matching(self, text: str | None) -> ColumnElement[bool]:
+        """Return the condition that a row has this text in one of its `search` fields.
+
+        It is the search of a resource, in which `%` and `_` mean themselves. Without a
+        text all rows meet it.
+        """
+        return matching(self.model, self.search, text) if text else true()
 
     def select(
         self, *where: ColumnElement[bool], filters: Filters = NOTHING

@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     postgres_password: SecretStr | None = None
     postgres_db: str | None = None
     mongodb_url: SecretStr | None = None
+    test_mongodb_url: SecretStr | None = None
 
     db_pool_size: Annotated[int, Field(ge=1, le=10_000)] = 10
     db_max_overflow: Annotated[int, Field(ge=0, le=10_000)] = 0

@@ -180,6 +180,15 @@ class DatabaseURL:
         """Parameters of the URL that are meant for the server's session."""
         return {k: v for k, v in self.parameters.items() if k not in _BOTH | _LIBPQ}
 
+    @property
+    def direct(self) -> Self | None:
+        """The same database without a pooler, where the provider's rule tells it."""
+        if not self.pooled:
+            return self
+        hosts = [_direct(host, port) for host, port in self.hosts]
+        found = tuple(host for host in hosts if host is not None)
+        return None if found != (*hosts,) else replace(self, hosts=found, pooled=False)
+
     def with_database(self, name: str) -> Self:
         """Return the same address with another database."""
         return replace(self, database=name)
@@ -313,9 +322,20 @@ def _is_pooled(
     # transaction mode on 6543; Prisma users write pgbouncer=true.
     return parameters.get("pgbouncer", "").lower() in {"true", "1"} or any(
         host.split(".")[0].endswith("-pooler")
-        or (host.endswith(".pooler.supabase.com") and port == _SUPABASE_POOLER)
+        or (host.endswith(_SUPABASE) and port == _SUPABASE_POOLER)
         for host, port in hosts
     )
 
 
-_SUPABASE_POOLER = 6543
+def _direct(host: str, port: int | None) -> tuple[str, int | None] | None:
+    """Return where sessions are one's own, beside a pooler of Neon or Supabase."""
+    endpoint, dot, region = host.partition(".")
+    if endpoint.endswith("-pooler") and region.endswith(".neon.tech"):
+        return endpoint.removesuffix("-pooler") + dot + region, port
+    if host.endswith(_SUPABASE) and port == _SUPABASE_POOLER:
+        return host, _SUPABASE_SESSIONS
+    return None
+
+
+_SUPABASE = ".pooler.supabase.com"
+_SUPABASE_POOLER, _SUPABASE_SESSIONS = 6543, 5432
