@@ -1,6 +1,8 @@
 """One spelling of a row: from its resource, and from an endpoint of one's own."""
 
 import datetime as dt
+import json
+from decimal import Decimal
 
 import pytest
 from catalogue import client_of
@@ -88,6 +90,31 @@ async def test_an_endpoint_of_ones_own_answers_as_the_resource_does(db, orm):
         mine = (await client.get("/own/1")).json()
 
     assert mine == theirs
+
+
+class Plain(BaseModel):
+    """A schema of one's own that thinks nothing of it."""
+
+    id: int
+    span: dt.timedelta | None
+    moment: dt.datetime | None
+    price: Decimal | None
+
+
+@pytest.mark.parametrize("orm", [None, True])
+async def test_stores_write_alike_for_a_plain_schema_too(db, orm):
+    made = type("Kinds", (Kinds,), {"orm": orm, "sort": (), "read_schema": Plain})
+    await create_tables(db)
+    await Kinds(db).create(Kinds.create_schema.model_validate(SENT))
+
+    row = await made(db).get(1)
+
+    assert json.loads(row.body) == {
+        "id": 1,
+        "span": "P1DT7384.5S",
+        "moment": "2024-02-29T10:00:00.25+00:00",
+        "price": "1234.50",
+    }
 
 
 class Base(DeclarativeBase):

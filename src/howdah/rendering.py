@@ -104,7 +104,7 @@ class Renderer:
 
 def _is_moment(column: Column[Any]) -> bool:
     try:
-        return python_type(column.type) in {dt.datetime, dt.time}
+        return python_type(column.type) in {dt.datetime, dt.time, dt.timedelta}
     except NotImplementedError:
         return False
 
