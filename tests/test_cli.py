@@ -383,6 +383,40 @@ def test_dev_starts_no_postgresql_where_it_is_not_wanted(tmp_path, monkeypatch):
     assert not (tmp_path / ".howdah").exists()
 
 
+def test_load_says_what_it_cannot_make(tmp_path):
+    (tmp_path / "users.csv").write_text("name,password\nada,secret\n")
+    (tmp_path / "pyproject.toml").write_text('[tool.howdah]\napp = "main:app"\n')
+    (tmp_path / "main.py").write_text("""
+from fastapi import FastAPI
+from howdah import Database, Resource, connect
+from sqlmodel import Field, SQLModel
+
+class User(SQLModel, table=True):
+    id: int | None = Field(default=None, primary_key=True)
+    name: str
+    digest: str
+
+class UserCreate(SQLModel):
+    name: str
+    password: str
+
+class Users(Resource[User]):
+    create_schema = update_schema = UserCreate
+    stored_as = {"password": ("digest", str.upper)}
+
+db = Database("sqlite://")
+app = FastAPI()
+connect(app, db)
+app.include_router(Users(db).router(prefix="/users"))
+""")
+
+    done = howdah(tmp_path, "load", "users.csv", "--table", "user")
+
+    assert done.returncode == 2
+    assert "Users(User) makes digest of password" in done.stderr
+    assert "/batch" in done.stderr
+
+
 def test_an_interruption_is_no_error_report(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "howdah", *STARTDEMO],

@@ -121,7 +121,19 @@ def _resource(table: str) -> "Resource[Any]":
             f"the app has no resource with a table {table!r}; "
             f"it has {', '.join(sorted(known)) or 'none'}"
         )
+    _refuse_unmade(known[table])
     return known[table]
+
+
+def _refuse_unmade(resource: "Resource[Any]") -> None:
+    """Raise Misconfigured where rows need what a function makes of what is sent."""
+    fields = resource.create_schema.model_fields
+    for name, (column, _) in resource.stored_as.items():
+        if name in fields and fields[name].is_required():
+            raise Misconfigured(
+                f"{resource} makes {column} of {name}, and howdah load copies what is "
+                "in the file; send the rows to its path /batch"
+            )
 
 
 def _database_of(resource: "Resource[Any]") -> "Database":
