@@ -2,8 +2,8 @@
 
 import importlib
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -13,7 +13,9 @@ from catalogue import client_of
 from sqlalchemy import MetaData
 from sqlmodel import SQLModel
 
-__all__ = ("EXAMPLES", "load", "load_all", "serving")
+from howdah.migrations import upgrade
+
+__all__ = ("EXAMPLES", "load", "load_all", "migrate", "serving")
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -29,18 +31,30 @@ def load_all(name: str, *modules: str) -> tuple[ModuleType, ...]:
 
     Its tables are apart from those of other examples and of tests.
     """
-    folder = EXAMPLES / name
-    names = {path.stem for path in folder.iterdir()}
-    kept = _taken_out(names)
-    sys.path.insert(0, str(folder))
-    with pytest.MonkeyPatch.context() as monkeypatch:
+    with _apart(EXAMPLES / name), pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(SQLModel, "metadata", MetaData())
-        try:
-            return tuple(map(importlib.import_module, modules))
-        finally:
-            sys.path.remove(str(folder))
-            _taken_out(names)
-            sys.modules.update(kept)
+        return tuple(map(importlib.import_module, modules))
+
+
+def migrate(name: str, url: str) -> None:
+    """Make the tables of an example as `howdah dev` does before it serves."""
+    folder = EXAMPLES / name
+    with _apart(folder):
+        upgrade(folder / "alembic.ini", url=url)
+
+
+@contextmanager
+def _apart(folder: Path) -> Iterator[None]:
+    """Let imports find the modules of a folder, and nobody find them afterwards."""
+    names = {path.stem for path in folder.glob("*.py")}
+    path, kept = [*sys.path], _taken_out(names)
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path[:] = path
+        _taken_out(names)
+        sys.modules.update(kept)
 
 
 def _taken_out(names: set[str]) -> dict[str, ModuleType]:

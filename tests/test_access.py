@@ -11,17 +11,25 @@ from catalogue import (
     CategoryCreate,
     CategoryRead,
     CategoryUpdate,
+    Item,
     Items,
     assert_problem,
     client_of,
     create_tables,
 )
-from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException, Request
+from fastapi import (
+    BackgroundTasks,
+    Depends,
+    FastAPI,
+    HTTPException,
+    Query,
+    Request,
+)
 from fastapi.security import HTTPBearer
 from sqlalchemy import false, true
 
-from howdah import Resource, connect
-from howdah.errors import Invalid, Misconfigured
+from howdah import Resource, connect, problems
+from howdah.errors import Invalid, Misconfigured, NotFound
 from howdah.resource import Change
 
 pytestmark = pytest.mark.anyio
@@ -111,6 +119,67 @@ async def test_openapi_tells_of_the_scopes_security(serve):
             assert {"401", "403"} <= set(operation["responses"])
             names = {each["name"] for each in operation.get("parameters", [])}
             assert not any("scope" in name or "caller" in name for name in names)
+
+
+class OfLetter(Items):
+    """Items whose names begin with a letter; anybody may ask."""
+
+    def scope(
+        self,
+        letter: int,
+        more: Annotated[int, Query(ge=0)] = 0,
+        first: Annotated[int, Depends(lambda: ord("a"))] = 0,
+    ):
+        if not 0 <= letter + more < 26:
+            raise NotFound(model="Letter", key=letter)
+        return Item.name.startswith(chr(first + letter + more))
+
+
+async def test_openapi_tells_of_a_login_only_where_there_is_one(db):
+    app = FastAPI()
+    more = problems.responses(404)
+    router = OfLetter(db).router(prefix="/letters/{letter}/items", responses=more)
+    app.include_router(router)
+    admins = type("Checked", (Items,), {"dependencies": {"read": [Depends(lambda: 1)]}})
+    app.include_router(admins(db).router(prefix="/checked"))
+
+    paths = app.openapi()["paths"]
+
+    listed = paths["/letters/{letter}/items/"]["get"]["responses"]
+    assert set(listed) == {"200", "404", "422", "503"}
+    assert listed["404"] == paths["/checked/{item_id}"]["get"]["responses"]["404"]
+    # A row does not leave its scope.
+    made = paths["/letters/{letter}/items/"]["post"]["responses"]
+    assert "403" in made
+    assert "401" not in made
+    assert {"401", "403"}.isdisjoint(paths["/checked/"]["get"]["responses"])
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/letters/0/items/", 200),
+        ("/letters/-1/items/?more=1", 200),
+        ("/letters/99/items/", 404),
+        ("/letters/x/items/", 422),
+        ("/letters/1_0/items/", 422),
+        ("/letters/%201/items/", 422),
+        ("/letters/1.0/items/", 422),
+        ("/letters/1/items/?more=1_0", 422),
+        ("/letters/1/items/?more=-1", 422),
+    ],
+)
+async def test_a_scope_reads_numbers_as_strictly_as_a_key(db, path, status):
+    app = FastAPI()
+    connect(app, db)
+    app.include_router(OfLetter(db).router(prefix="/letters/{letter}/items"))
+    await create_tables(db)
+
+    async with client_of(app) as client:
+        answer = await client.get(path)
+        lone = await client.get(path.replace("/?", "/1?").rstrip("/"))
+
+    assert (answer.status_code, lone.status_code == 422) == (status, status == 422)
 
 
 async def test_a_dependency_of_a_scope_can_be_overridden(serve):

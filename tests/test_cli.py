@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from howdah.cli.project import database, wants_embedded
+
 ANSWERS = (
     "todo-postgres-api",
     "Developer Kim",
@@ -317,7 +319,68 @@ def test_an_unknown_kind_of_database_is_refused(on_mongodb):
     done = howdah(on_mongodb, "dev", PORT=port)
 
     assert done.returncode == 1
-    assert "database is 'mongo' in pyproject.toml; say mongodb" in done.stderr
+    assert (
+        "database is 'mongo' in pyproject.toml; say mongodb or postgresql"
+        in done.stderr
+    )
+
+
+WITHOUT_POSTGRESQL = {
+    "none": "app = FastAPI()",
+    "said": """
+db = Database("sqlite:///rows.db")
+app = FastAPI()
+connect(app, db)
+""",
+    "by default": """
+class Ours(Settings):
+    database_url: SecretStr = SecretStr("sqlite:///rows.db")
+
+app = FastAPI()
+connect(app, Database(Ours()))
+""",
+}
+WITH_POSTGRESQL = {
+    "connected": "app = FastAPI()\nconnect(app, Database())",
+    "wants an address": 'import os\nos.environ["DATABASE_URL"]\napp = FastAPI()',
+    "broken": "app = ",
+}
+
+
+@pytest.mark.parametrize(
+    ("app", "started"),
+    [
+        *(pytest.param(it, False, id=n) for n, it in WITHOUT_POSTGRESQL.items()),
+        *(pytest.param(it, True, id=n) for n, it in WITH_POSTGRESQL.items()),
+    ],
+)
+def test_dev_starts_postgresql_for_an_app_that_has_no_other(
+    tmp_path, monkeypatch, app, started
+):
+    imports = "from fastapi import FastAPI\nfrom howdah import *\n"
+    secret = "from pydantic import SecretStr\n"
+    (tmp_path / "asked_main.py").write_text(imports + secret + app)
+    (tmp_path / "pyproject.toml").write_text('[tool.howdah]\napp = "asked_main:app"\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+
+    assert wants_embedded() is started
+    assert "asked_main" not in sys.modules
+    (tmp_path / "alembic.ini").touch()
+    assert wants_embedded()
+
+
+def test_dev_starts_no_postgresql_where_it_is_not_wanted(tmp_path, monkeypatch):
+    (tmp_path / "asked_main.py").write_text(
+        "from fastapi import FastAPI\napp = FastAPI()"
+    )
+    (tmp_path / "pyproject.toml").write_text('[tool.howdah]\napp = "asked_main:app"\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+
+    with database():
+        assert "DATABASE_URL" not in os.environ
+    assert not (tmp_path / ".howdah").exists()
 
 
 def test_an_interruption_is_no_error_report(tmp_path):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from docs_page import blocks, commands
+from docs_page import FILE, blocks, commands
 from typer.main import get_command
 
 import howdah
@@ -29,7 +29,6 @@ REQUESTS = {"sh"}
 # Files of Python, as in "```py tests/test_items.py": they are written before the code
 # runs, for the commands of the page to use.
 FILES = {"py"}
-FILE = re.compile(r"^```\w+ ([\w./-]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Commands that do not end by themselves, or that the other tests run.
 PASSED_OVER = {
     "howdah dev --run src.utils.init_data": "serves until Ctrl-C",

@@ -1,23 +1,16 @@
 """Behind PgBouncer in transaction mode, as Neon and Supabase run it, nothing breaks."""
 
 import asyncio
-import os
-import shutil
-import socket
-import subprocess
-import tempfile
-import time
-from pathlib import Path
 
 import pytest
 from catalogue import NOTEBOOK, ItemRepository, client_of, create_tables, make_app
+from pgbouncer import PGBOUNCER, before
 from sqlalchemy import text
 
 from howdah import Database
 from howdah.embedded import EmbeddedPostgres
 from howdah.settings import Pool
 
-PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.skipif(
@@ -26,53 +19,11 @@ pytestmark = [
 ]
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for(port):
-    for _ in range(200):
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=0.2):
-                return
-        except OSError:
-            time.sleep(0.02)
-    raise AssertionError("PgBouncer does not listen")
-
-
 @pytest.fixture
 def pooler_url():
     """A server of its own behind a pooler with three connections for everybody."""
-    port = free_port()
-    with (
-        tempfile.TemporaryDirectory() as name,
-        EmbeddedPostgres.temporary(port=0) as server,
-    ):
-        folder = Path(name)
-        target = server.url().rpartition("@")[2].partition("/")[0]
-        host, _, server_port = target.partition(":")
-        configuration = folder / "pgbouncer.ini"
-        configuration.write_text(
-            f"[databases]\npostgres = host={host} port={server_port} user=postgres\n"
-            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n"
-            "auth_type = any\npool_mode = transaction\ndefault_pool_size = 3\n"
-            "unix_socket_dir =\n"
-        )
-        configuration.chmod(0o644)
-        folder.chmod(0o755)
-        # PgBouncer refuses to run as root, too.
-        user = {"user": "nobody"} if os.geteuid() == 0 else {}
-        process = subprocess.Popen(
-            [PGBOUNCER, configuration], stderr=subprocess.DEVNULL, cwd="/", **user
-        )
-        try:
-            wait_for(port)
-            yield f"postgresql://postgres@127.0.0.1:{port}/postgres?pgbouncer=true"
-        finally:
-            process.kill()
-            process.wait()
+    with EmbeddedPostgres.temporary(port=0) as server, before(server) as port:
+        yield f"postgresql://postgres@127.0.0.1:{port}/postgres?pgbouncer=true"
 
 
 async def test_both_lanes_work_for_many_at_once(pooler_url):

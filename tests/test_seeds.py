@@ -72,6 +72,11 @@ def test_every_heading_with_code_has_a_row(seed):
         assert row[0].endswith(heading)
 
 
+@pytest.mark.skipif(not SEEDS.is_dir(), reason="the seeds are not beside the project")
+def test_every_seed_has_a_section():
+    assert [path.name[:3] for path in sorted(SEEDS.iterdir())] == [*sections()]
+
+
 def headings(path):
     """The headings under which a seed has code, in their order."""
     inside, heading, found = False, "", []

@@ -4,6 +4,7 @@ from beanie import PydanticObjectId
 from fastapi import FastAPI, Response
 from models import Item, User, UserCreate, UserUpdate
 from pwdlib import PasswordHash
+from pymongo.asynchronous.client_session import AsyncClientSession
 
 from howdah import Resource, connect
 from howdah.documents import MongoDatabase
@@ -44,7 +45,8 @@ Key = PydanticObjectId
 @app.post("/transfer/", tags=["items"], status_code=204, response_class=Response)
 async def transfer(item_id: Key, from_user_id: Key, to_user_id: Key) -> None:
     """Give an item to another user, if it is still the first one's."""
-    async with db.transaction() as session:
+
+    async def give(session: AsyncClientSession) -> None:
         item = await Item.get(item_id, session=session)
         to = await User.get(to_user_id, session=session)
         if item is None or to is None:
@@ -55,6 +57,9 @@ async def transfer(item_id: Key, from_user_id: Key, to_user_id: Key) -> None:
             )
         item.owner = to
         await item.save(session=session)
+
+    # Of several at once one is in the way of the others, which then try again.
+    await db.run(give)
 
 
 @app.delete("/users/{user_id}/all", tags=["users"], status_code=204)

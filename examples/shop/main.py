@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from howdah import Conflict, Database, Money, Repository, Resource, connect
 from howdah.errors import IdempotencyMismatch
 from howdah.models import Moment
+from howdah.problems import responses
 
 db = Database()
 app = FastAPI(title="Shop")
@@ -79,7 +80,10 @@ class UserItems(Items):
         return Item.owner_id == user_id
 
 
-app.include_router(UserItems(db).router(prefix="/users/{user_id}/items"))
+their_items = UserItems(db)
+app.include_router(
+    their_items.router(prefix="/users/{user_id}/items", responses=responses(404))
+)
 
 
 @item_routes.post("/bulk/", status_code=201)

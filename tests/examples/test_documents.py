@@ -1,5 +1,8 @@
 """The documents of examples/: each snippet of its seed, over HTTP on MongoDB."""
 
+import asyncio
+from collections import Counter
+
 import pytest
 from catalogue import assert_problem, client_of
 from example_apps import load
@@ -188,6 +191,22 @@ async def test_transfer_item(client, users):
     assert_problem(again, 409, "conflict")
     mine = (await client.get(f"/items/?owner_id={bob['id']}")).json()
     assert [item["id"] for item in mine] == [lamp["id"]]
+
+
+async def test_transfer_item_has_one_winner(client, users):
+    ada, bob = users
+    eve = await client.post("/users/", json={**ADA, "email": "e@x.org"})
+    lamp = await lamp_of(client, ada)
+    order = {"item_id": lamp["id"], "from_user_id": ada["id"]}
+
+    answers = await asyncio.gather(
+        *(
+            client.post("/transfer/", params={**order, "to_user_id": target["id"]})
+            for target in (bob, eve.json()) * 5
+        )
+    )
+
+    assert Counter(answer.status_code for answer in answers) == {204: 1, 409: 9}
 
 
 async def test_delete_a_user_with_all_items(client, users):

@@ -286,7 +286,7 @@ async def test_bulk_create_items(client):
     assert (await client.get("/items/count")).json() == {"total": 500}
 
 
-async def test_get_user_items(client, users):
+async def test_get_user_items(shop, client, users):
     for number, owner in enumerate((1, 2, 1), 1):
         lamp = {**LAMP, "price": number, "owner_id": owner}
         await client.post("/items/", json=lamp)
@@ -300,6 +300,9 @@ async def test_get_user_items(client, users):
     assert (await client.get("/users/1/items?limit=1")).links["next"]
     assert_problem(await client.get("/users/9/items/"), 404, "not_found")
     assert_problem(await client.get("/users/x/items/"), 422, "invalid")
+    assert_problem(await client.get("/users/0_1/items/"), 422, "invalid")
+    described = shop.app.openapi()["paths"]["/users/{user_id}/items/"]["get"]
+    assert set(described["responses"]) == {"200", "404", "422", "503"}
 
 
 async def test_user_items_are_related_to_many_users(client, users):

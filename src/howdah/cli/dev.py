@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from howdah.cli.project import (
+    MIGRATIONS,
     app_name,
     database,
     names_app,
@@ -38,9 +39,9 @@ def dev(
 ) -> None:
     """Serve the project of this folder: database, migrations, reload.
 
-    Where no database is configured, PostgreSQL is started in .howdah/postgres; for a
-    project on MongoDB, a server in .howdah/mongo. What has no alembic.ini has no
-    migrations.
+    Where no database is configured, PostgreSQL is started in .howdah/postgres, unless
+    the app leads elsewhere by itself; for a project on MongoDB, a server in
+    .howdah/mongo. What has no alembic.ini has no migrations.
     """
     _refuse_outside_project()
     refuse_taken(host, port)
@@ -54,24 +55,21 @@ def dev(
     raise typer.Exit(code)
 
 
-_MIGRATIONS = "alembic.ini"
-
-
 def _refuse_outside_project() -> None:
-    if not Path(_MIGRATIONS).is_file() and not names_app():
+    if not Path(MIGRATIONS).is_file() and not names_app():
         raise Misconfigured(
-            f"there is no project in {Path.cwd()}: no {_MIGRATIONS}, and no "
+            f"there is no project in {Path.cwd()}: no {MIGRATIONS}, and no "
             "[tool.howdah] app in pyproject.toml; go to its folder, or make one with "
             "`howdah startdemo fastapi-psql-orm`"
         )
 
 
 def _migrate() -> None:
-    if not Path(_MIGRATIONS).is_file():
+    if not Path(MIGRATIONS).is_file():
         return
     from howdah import migrations
 
-    migrations.upgrade(_MIGRATIONS)
+    migrations.upgrade(MIGRATIONS)
 
 
 def _run_module(module: str) -> None:

@@ -6,6 +6,8 @@ Knows no command.
 import os
 import signal
 import socket
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 __all__ = (
+    "MIGRATIONS",
     "app_name",
     "database",
     "is_on_mongodb",
@@ -29,6 +32,7 @@ __all__ = (
     "names_app",
     "refuse_taken",
     "stopped_by",
+    "wants_embedded",
 )
 
 
@@ -47,8 +51,8 @@ def is_on_mongodb() -> bool:
     said = _said("database")
     if said not in {None, "mongodb", "postgresql"}:
         raise Misconfigured(
-            f"[tool.howdah] database is {said!r} in pyproject.toml; say mongodb, or "
-            "leave it out for what DATABASE_URL leads to"
+            f"[tool.howdah] database is {said!r} in pyproject.toml; say mongodb or "
+            "postgresql, or leave it out for what DATABASE_URL and the app lead to"
         )
     return said == "mongodb"
 
@@ -81,7 +85,7 @@ def database() -> Iterator[None]:
 def _postgresql() -> Iterator[None]:
     from howdah.settings import Settings
 
-    if Settings().url is not None:
+    if Settings().url is not None or not wants_embedded():
         yield
         return
     from howdah.embedded import EmbeddedPostgres
@@ -89,6 +93,30 @@ def _postgresql() -> Iterator[None]:
     with EmbeddedPostgres() as server:
         os.environ["DATABASE_URL"] = server.url()
         yield
+
+
+def wants_embedded() -> bool:
+    """Say whether the app leads to the embedded PostgreSQL, and not elsewhere.
+
+    The app is asked in a process of its own: here it would be imported without an
+    address, and stay so. One that cannot be imported may lack just that.
+    """
+    if _said("database") is not None or Path(MIGRATIONS).is_file():
+        return True
+    asked = [sys.executable, "-c", _ASK, app_name()]
+    done = subprocess.run(asked, capture_output=True, check=False)  # noqa: S603 - ours, no shell
+    return done.returncode != _NO
+
+
+MIGRATIONS = "alembic.ini"
+_NO = 3
+_ASK = f"""
+import sys
+from howdah.serving import find_app
+from howdah.web import databases
+app = find_app(sys.argv[1])
+sys.exit(0 if any(db.embedded for db in databases(app)) else {_NO})
+"""
 
 
 @contextmanager

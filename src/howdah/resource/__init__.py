@@ -11,6 +11,7 @@
     keeping.py      fields that are stored as something else
     hooks.py        what happens before and after each write
     asked.py        what a request asks, from its address or its body
+    whole.py        whole numbers, as addresses and JSON have them
     wire.py         conditions in; answers and headers out
     answers.py      what OpenAPI says of answers: all of a row, or some of it
     action.py       one route: its path, what it takes, what OpenAPI says of it

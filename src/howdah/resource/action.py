@@ -12,8 +12,8 @@ from howdah import problems
 from howdah.models import python_type
 from howdah.resource.access import groups, permissions
 from howdah.resource.rows import Rows
-from howdah.resource.wire import Whole
-from howdah.route import Endpoint
+from howdah.resource.whole import Whole
+from howdah.route import Endpoint, asks_who
 
 __all__ = ("Action", "key_of", "key_parameters", "key_path", "parameter", "rows_model")
 
@@ -49,8 +49,9 @@ class Action:
         """Register the route, under a name that stays the same for clients."""
         statuses = self.route.pop("statuses")
         asked = permissions(type(self.resource), self.kind)
-        if asked or self._is_personal:
-            statuses = (*statuses, 401, 403)
+        if self._is_personal and self._writes:
+            # A row does not leave its scope.
+            statuses = (*statuses, 403)
         responses = self.route.pop("responses", {})
         place = _snake_path(router.prefix) or self.resource.plural
         router.add_api_route(
@@ -61,6 +62,13 @@ class Action:
             dependencies=asked,
             **self.route,
         )
+        route: Any = router.routes[-1]
+        if asks_who(route):
+            route.responses.update(problems.responses(401, 403))
+
+    @property
+    def _writes(self) -> bool:
+        return "write" in groups(self.kind)
 
     @property
     def _is_personal(self) -> bool:
@@ -72,8 +80,7 @@ class Action:
         run, resource = self.endpoint, self.resource
         solved: tuple[inspect.Parameter, ...] = ()
         if self._is_personal:
-            writes = "write" in groups(self.kind)
-            limited = Depends(resource.solving(writes=writes))
+            limited = Depends(resource.solving(writes=self._writes))
             solved = (parameter(_CALLER, Annotated[Any, limited]),)
             run = _called(resource, run)
         name = f"{self.name}_{self.resource.plural}"

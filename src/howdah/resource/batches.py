@@ -14,10 +14,9 @@ from howdah.models import python_type
 from howdah.resource.action import Action, parameter, rows_model
 from howdah.resource.bodies import Read, late, quick_changes
 from howdah.resource.rows import Rows
+from howdah.resource.whole import Whole, WholeNumber
 from howdah.resource.wire import (
     LONGEST_IN_ADDRESS,
-    Whole,
-    WholeNumber,
     json_answer,
 )
 from howdah.route import Later

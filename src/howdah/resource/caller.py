@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property
 from typing import Annotated, Any
 
-from fastapi import Depends
+from fastapi import Depends, params
 from sqlalchemy import ColumnElement, True_, true
 from starlette.concurrency import run_in_threadpool
 
 from howdah.errors import Misconfigured
 from howdah.resource.declaration import Declaration
 from howdah.resource.hooks import Change, Hook, HookedStore
+from howdah.resource.whole import whole_in_address
 from howdah.store import Store
 
 __all__ = ("Caller", "is_declared")
@@ -143,8 +144,15 @@ def _taking_as(method: Method, call: Method, *, skipped: int = 0) -> Method:
     own = list(inspect.signature(method).parameters.values())[skipped:]
     # Annotations that are texts mean what they mean where the method stands.
     call.__wrapped__ = method  # type: ignore[attr-defined] # read by inspect.unwrap
-    named = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
-    return _taking(named, call)
+    return _taking([*map(_named, own)], call)
+
+
+def _named(own: inspect.Parameter) -> inspect.Parameter:
+    """Return a parameter that reads numbers as strictly as a row's path does."""
+    kind, said = inspect.Parameter.KEYWORD_ONLY, own.annotation
+    if not isinstance(own.default, params.Depends):
+        said = whole_in_address(said)
+    return own.replace(kind=kind, annotation=said)
 
 
 def _taking(parameters: list[inspect.Parameter], call: Method) -> Method:

@@ -11,11 +11,10 @@ from howdah.errors import FieldError, Invalid
 from howdah.models import python_type
 from howdah.resource.action import Action, key_of, key_parameters, key_path, parameter
 from howdah.resource.rows import Rows
+from howdah.resource.whole import Whole, WholeNumber
 from howdah.resource.wire import (
     IF_MATCH,
     LONGEST_IN_ADDRESS,
-    Whole,
-    WholeNumber,
     json_answer,
     read_match,
 )

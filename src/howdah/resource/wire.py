@@ -7,11 +7,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import Request, Response
-from pydantic import BeforeValidator
 
 from howdah.errors import PreconditionRequired
 from howdah.paging import Links, OffsetPage, Page, Slice
@@ -23,8 +22,6 @@ __all__ = (
     "IF_MATCH",
     "LONGEST_IN_ADDRESS",
     "TOTAL_KIND",
-    "Whole",
-    "WholeNumber",
     "answer_page",
     "created_answer",
     "header_lines",
@@ -164,27 +161,6 @@ def header_lines(request: Request, name: bytes) -> list[str]:
     return [value.decode("latin-1") for known, value in headers if known == name]
 
 
-_WHOLE = re.compile(r"-?[0-9]+\Z", re.ASCII)
-
-
-def _whole(value: object) -> object:
-    """Refuse what `int` would take as well: `1_0`, ` 1`, `1.0`."""
-    if isinstance(value, str) and not _WHOLE.match(value):
-        raise ValueError("has to be a whole number, digits only")
-    return value
-
-
-def _number(value: object) -> object:
-    """Refuse what `int` would take from JSON as well: `true`, `"1"`."""
-    if isinstance(value, bool | str):
-        raise ValueError("has to be a whole number")  # noqa: TRY004 - Pydantic wants it
-    return value
-
-
-Whole = Annotated[int, BeforeValidator(_whole)]
-"""A whole number in an address."""
-WholeNumber = Annotated[int, BeforeValidator(_number)]
-"""A whole number in JSON, where 1.0 is one too."""
 LONGEST_IN_ADDRESS = 100
 """Most values of a list there: of more, servers refuse the address."""
 

@@ -20,7 +20,7 @@ Nothing here knows what a resource is.
 
 from howdah.route.choice import Routes
 from howdah.route.early import EarlyRoutes
-from howdah.route.late import Endpoint, Later, LateRoute
+from howdah.route.late import Endpoint, Later, LateRoute, asks_who
 from howdah.route.places import dependencies_in
 from howdah.route.quick import QuickRouter
 from howdah.route.strict import StrictRequest, StrictRoute, dependency_parameters
@@ -36,6 +36,7 @@ __all__ = (
     "StrictRequest",
     "StrictRoute",
     "ThinRoute",
+    "asks_who",
     "dependencies_in",
     "dependency_parameters",
 )

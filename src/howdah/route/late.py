@@ -16,10 +16,11 @@ from typing import Any
 from fastapi import Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from fastapi.security.base import SecurityBase
 
 from howdah.route.strict import StrictRoute
 
-__all__ = ("Endpoint", "LateRoute", "Later")
+__all__ = ("Endpoint", "LateRoute", "Later", "asks_who")
 
 
 class Later:
@@ -119,6 +120,18 @@ class LateRoute(StrictRoute):
         )
         self._own_app = self.app
         self.__dict__.update({n: it for n, it in known.items() if n != "_own_app"})
+
+
+def asks_who(route: APIRoute) -> bool:
+    """Say whether a security scheme is among what is solved for a route."""
+    if isinstance(route, LateRoute):
+        return _is_secured(route.dependencies_alone)
+    return _is_secured(route.dependant)
+
+
+def _is_secured(dependant: Dependant) -> bool:
+    of_scheme = isinstance(dependant.call, SecurityBase)
+    return of_scheme or any(map(_is_secured, dependant.dependencies))
 
 
 _BUILT = ("_embed_body_fields", "app", "body_field", "dependant", "response_field")
