@@ -165,6 +165,10 @@ async def test_rows_in_memory_keep_it_as_well():
     assert made.body == b'{"id":1,"name":"ada","hint":"X"}'
 
 
+async def hashed_elsewhere(password):
+    return password
+
+
 @pytest.mark.parametrize(
     ("stored_as", "fault"),
     [
@@ -172,6 +176,9 @@ async def test_rows_in_memory_keep_it_as_well():
         ({"pasword": ("digest", str)}, "pasword, in no schema"),
         ({"password": ("hash", str)}, "stored as hash, which Account has not"),
         ({"password": ("name", str)}, "which a schema takes from people as well"),
+        ({"password": str}, r"has to say \(column, function\)"),
+        ({"password": ("digest", "str")}, "a plain function"),
+        ({"password": ("digest", hashed_elsewhere)}, "a plain function"),
     ],
 )
 async def test_what_nobody_could_write_by_is_refused_at_the_start(stored_as, fault):

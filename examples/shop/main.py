@@ -11,7 +11,15 @@ from models import Base, Item, Transfer, User
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from howdah import Conflict, Database, Money, Repository, Resource, connect
+from howdah import (
+    Conflict,
+    Database,
+    Money,
+    PageLimits,
+    Repository,
+    Resource,
+    connect,
+)
 from howdah.errors import IdempotencyMismatch
 from howdah.models import Moment
 from howdah.problems import responses
@@ -21,16 +29,21 @@ app = FastAPI(title="Shop")
 connect(app, db, tables=Base.metadata)
 
 
-class ItemUpdate(BaseModel):
-    name: str = Field(default="", min_length=1, max_length=100)
+Name = Annotated[str, Field(min_length=1, max_length=100)]
+Price = Annotated[Money, Field(gt=0)]
+
+
+class ItemCreate(BaseModel, extra="forbid"):
+    name: Name
     description: str | None = None
-    price: Money = Field(default=Decimal(1), gt=0)
-
-
-class ItemCreate(ItemUpdate, extra="forbid"):
-    name: str = Field(min_length=1, max_length=100)
-    price: Money = Field(gt=0)
+    price: Price
     owner_id: int | None = None
+
+
+class ItemUpdate(BaseModel):
+    name: Name | None = None
+    description: str | None = None
+    price: Price | None = None
 
 
 class Items(Resource[Item]):
@@ -39,6 +52,7 @@ class Items(Resource[Item]):
     filters = ("name", "price", "owner_id")
     aliases = {"min_price": "price__gte", "max_price": "price__lte"}
     sort = ("name", "price")
+    page = PageLimits(default=10, maximum=100)
     envelope = True
 
 
@@ -47,16 +61,21 @@ item_routes = items.router(prefix="/items", tags=["items"])
 app.include_router(item_routes)
 
 
-class UserUpdate(BaseModel):
-    username: str = Field(default="", min_length=1, max_length=50)
-    email: str = Field(default="", max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")
+Username = Annotated[str, Field(min_length=1, max_length=50)]
+Email = Annotated[str, Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")]
+
+
+class UserCreate(BaseModel):
+    username: Username
+    email: Email
     is_active: bool = True
-
-
-class UserCreate(UserUpdate):
-    username: str = Field(min_length=1, max_length=50)
-    email: str = Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")
     balance: Money = Field(default=Decimal(0), ge=0)
+
+
+class UserUpdate(BaseModel):
+    username: Username | None = None
+    email: Email | None = None
+    is_active: bool | None = None
 
 
 class Users(Resource[User]):
@@ -139,8 +158,8 @@ class Ledger(Repository[Transfer]):
         keys = (order.from_user_id, order.to_user_id)
         payer, payee = await Accounts(self.session).get_each(keys, lock=True)
         # Who comes second with a key has waited for the lock until here.
-        if key is not None and (made := await self.list(Transfer.key == key)):
-            return self._again(made[0], order)
+        if key is not None and (made := await self.first(Transfer.key == key)):
+            return self._again(made, order)
         if payer.balance < order.amount:
             raise Conflict(f"user {payer.id} has less than {order.amount}")
         payer.balance -= order.amount

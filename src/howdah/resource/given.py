@@ -3,7 +3,8 @@
 Secrets are shown nowhere, and what the server fills is written by nobody else.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from inspect import iscoroutinefunction
 from typing import Any
 
 from pydantic import BaseModel
@@ -131,18 +132,32 @@ def check_stored(cls: type[Any], fields: Mapping[str, Column[Any]]) -> None:
     """Raise Misconfigured for a `stored_as` that nobody could write by."""
     schemas = (cls.create_schema, cls.update_schema) if cls.stored_as else ()
     named = {name for schema in schemas for name in schema.model_fields}
-    for name, (column, _) in cls.stored_as.items():
+    for name, said in cls.stored_as.items():
         fault = None
         if name in fields:
             fault = f"a column of {cls.model.__name__} itself"
         elif name not in named:
             fault = "in no schema that people write by"
-        elif column not in fields:
-            fault = f"stored as {column}, which {cls.model.__name__} has not"
-        elif column in named:
-            fault = f"stored as {column}, which a schema takes from people as well"
+        else:
+            fault = _unstorable(cls, said, fields, named)
         if fault is not None:
             raise Misconfigured(f"{cls.__name__}: stored_as names {name}, {fault}")
+
+
+def _unstorable(
+    cls: type[Any], said: Any, fields: Container[str], named: Container[str]
+) -> str | None:
+    """Return why a value cannot be stored so, or None."""
+    if not isinstance(said, tuple) or len(said) != len(("column", "function")):
+        return "for which it has to say (column, function)"
+    column, make = said
+    if not callable(make) or iscoroutinefunction(make):
+        return "for which it has to say (column, function), a plain function"
+    if column not in fields:
+        return f"stored as {column}, which {cls.model.__name__} has not"
+    if column in named:
+        return f"stored as {column}, which a schema takes from people as well"
+    return None
 
 
 def refuse_owned(
