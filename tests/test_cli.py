@@ -310,6 +310,40 @@ def test_dev_on_mongodb_without_a_server_names_the_cure(on_mongodb):
     assert "Traceback" not in done.stderr
 
 
+NOTES = """
+from beanie import Document
+from fastapi import FastAPI
+from howdah import Resource
+from howdah.documents import MongoDatabase
+
+
+class Note(Document):
+    text: str
+
+
+class Notes(Resource[Note]):
+    pass
+
+
+app = FastAPI()
+app.include_router(Notes(MongoDatabase(documents=[Note])).router(prefix="/notes"))
+"""
+
+
+def test_load_says_that_it_is_for_tables(on_mongodb):
+    (on_mongodb / "main.py").write_text(NOTES)
+    (on_mongodb / "notes.csv").write_text("text\nx\n")
+    nowhere = "mongodb://127.0.0.1:1/"
+
+    done = howdah(
+        on_mongodb, "load", "notes.csv", "--table", "Note", MONGODB_URL=nowhere
+    )
+
+    assert done.returncode == 2
+    assert "in MongoDatabase('MONGODB_URL')" in done.stderr
+    assert "/batch" in done.stderr
+
+
 def test_an_unknown_kind_of_database_is_refused(on_mongodb):
     project = on_mongodb / "pyproject.toml"
     project.write_text(project.read_text().replace("mongodb", "mongo"))

@@ -372,6 +372,17 @@ def test_documents_that_share_a_collection_are_refused():
         Parents(MongoDatabase("mongodb://localhost", documents=[Parent]))
 
 
+def test_a_field_that_bson_cannot_hold_is_refused():
+    class Alarm(Document):
+        at: dt.time | None = None
+
+    class Alarms(Resource[Alarm]):
+        pass
+
+    with pytest.raises(Misconfigured, match=r"Alarm.at is a time of day"):
+        Alarms(MongoDatabase("mongodb://localhost", documents=[Alarm]))
+
+
 def test_a_database_shows_no_password():
     db = MongoDatabase("mongodb://app:secret@db.example.org/shop", documents=[])
 

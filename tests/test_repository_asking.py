@@ -59,11 +59,11 @@ class Essay(Base):
 
 
 class Essays(Repository[Essay]):
-    search = FullText()
+    search_in = FullText()
 
 
 class Items(Repository[Item]):
-    search = ("name", "description")
+    search_in = ("name", "description")
 
 
 class Parts(Repository[Part]):
@@ -75,7 +75,7 @@ class NothingSet(BaseModel):
 
 
 class SyncItems(SyncRepository[Item]):
-    search = ("name",)
+    search_in = ("name",)
 
 
 class SyncParts(SyncRepository[Part]):
@@ -454,11 +454,13 @@ async def test_a_search_may_be_for_words(session):
 
 async def test_a_search_of_nothing_is_refused(session):
     class Misspelt(Parts):
-        search = ("cod",)
+        search_in = ("cod",)
 
     with pytest.raises(Misconfigured, match="nothing to search"):
         Parts(session).matching("x")
-    with pytest.raises(Misconfigured, match=r"search names 'cod'.*did you mean code"):
+    with pytest.raises(
+        Misconfigured, match=r"search_in names 'cod'.*did you mean code"
+    ):
         Misspelt(session).matching("x")
 
 

@@ -26,7 +26,7 @@ class TransferCreate(BaseModel):
 
 
 class UserRepository(Repository[User]):
-    search = ("email", "username")
+    search_in = ("email", "username")
 
     async def get_by_email(self, email: str) -> User:
         return await self.get_first(User.email == email)

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import sqlalchemy
-from contract import documents
+from contract import documents, fuzzed_documents
 from databases import emptying
 from mongo import mongo_server
 from sqlalchemy import MetaData
@@ -46,8 +46,10 @@ class Backend:
     """Why it cannot do what a test wants, by the test's name."""
     paths: frozenset[str] = frozenset()
     """The resources that there are not, by their paths."""
-    fuzzed: bool = True
-    """Whether it takes part where models are made at random."""
+    fuzzed: Callable[[str], Any] | None = None
+    """Give what leads there where models are made at random, if something else does."""
+    unanswered: Mapping[str, str] = field(default_factory=dict)
+    """Why it does not answer then, by what is asked: a column, a step, an operator."""
 
 
 @contextmanager
@@ -135,8 +137,16 @@ def mongodb(
 
 
 def documents_of(address: str) -> MongoDatabase:
+    return known_documents(address, documents.TWINS)
+
+
+def fuzzed_documents_of(address: str) -> MongoDatabase:
+    return known_documents(address, fuzzed_documents.twins())
+
+
+def known_documents(address: str, twins: Mapping[Any, Any]) -> MongoDatabase:
     name = f"contract_{uuid4().hex[:12]}"
-    return MongoDatabase(address, documents=list(documents.TWINS.values()), name=name)
+    return MongoDatabase(address, documents=list(twins.values()), name=name)
 
 
 @asynccontextmanager
@@ -230,6 +240,7 @@ BACKENDS = (
         fields=lambda model: columns(documents.TWINS[model]),
         cannot=MONGODB_CANNOT,
         paths=frozenset({"/lines"}),
-        fuzzed=False,
+        fuzzed=fuzzed_documents_of,
+        unanswered=fuzzed_documents.CANNOT,
     ),
 )

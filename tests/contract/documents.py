@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 from beanie import BackLink, Document, Indexed, Link
-from contract import models
+from contract import fuzzed_documents, models
 from contract.models import Mood
 from pydantic import Field
 from pymongo import IndexModel
@@ -102,7 +102,8 @@ def of_documents(resource: type[Resource]) -> type[Resource]:
     """Return the resource, declared of documents."""
     embedded = {name: embedded_documents(it) for name, it in resource.include.items()}
     twin = type(resource.__name__, (resource,), {"include": embedded})
-    twin.model = TWINS[resource.model]
+    known = TWINS.get(resource.model)
+    twin.model = known or fuzzed_documents.twins()[resource.model]
     return twin
 
 

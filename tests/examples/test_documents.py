@@ -46,6 +46,26 @@ async def lamp_of(client, user):
     return (await client.post("/items/", json=sent)).json()
 
 
+async def test_init_db(client, example):
+    users = example.db.client["example_documents"]["users"]
+
+    indexes = await users.index_information()
+
+    assert [each["key"] for each in indexes.values() if each.get("unique")] == [
+        [("email", 1)]
+    ]
+
+
+async def test_models(client, example, users):
+    stored = example.db.client["example_documents"]["users"]
+    ada = await stored.find_one({"email": ADA["email"]})
+    document = (await client.get("/openapi.json")).json()
+
+    assert example.passwords.verify(ADA["password"], ada["hashed_password"])
+    assert "password" not in ada
+    assert "password" not in document["components"]["schemas"]["UserRead"]["properties"]
+
+
 async def test_startup_event(client):
     ready = await client.get("/health/ready")
 
@@ -125,6 +145,36 @@ async def test_item_with_a_link_to_its_owner(client, users):
     assert_problem(nobodys, 409, "missing_reference")
 
 
+async def test_list_items(client, users):
+    ada, _ = users
+    lamps = [await lamp_of(client, ada) for _ in range(3)]
+
+    page = await client.get("/items/?skip=1&limit=1&count=exact")
+
+    assert page.json() == lamps[1:2]
+    assert page.headers["x-total-count"] == "3"
+    assert "next" in page.links
+
+
+async def test_get_items_by_filter(client, users):
+    ada, bob = users
+    rows = [
+        {"name": "Lamp", "price": 19.99, "owner_id": ada["id"]},
+        {"name": "Desk", "price": 249.5, "owner_id": ada["id"]},
+        {"name": "Chair", "price": 89, "owner_id": bob["id"]},
+    ]
+    assert (await client.post("/items/batch", json=rows)).status_code == 201
+
+    async def names(query):
+        found = await client.get(f"/items/?sort=name&{query}")
+        return [item["name"] for item in found.json()]
+
+    assert await names("min_price=50") == ["Chair", "Desk"]
+    assert await names("min_price=20&max_price=100") == ["Chair"]
+    assert await names(f"owner_id={ada['id']}") == ["Desk", "Lamp"]
+    assert await names(f"owner_id={ada['id']}&max_price=100") == ["Lamp"]
+
+
 async def test_transfer_item(client, users):
     ada, bob = users
     lamp = await lamp_of(client, ada)
@@ -180,7 +230,12 @@ async def test_transactions_on_a_standalone_server(example, tmp_path):
         async with lifespan, client_of(example.app) as client:
             ada = (await client.post("/users/", json=ADA)).json()
             refused = await client.delete(f"/users/{ada['id']}/all")
-            there = await client.get(f"/users/{ada['id']}")
+            batch = await client.post("/users/batch", json=[BOB, {**ADA, "email": "x"}])
+            bad = await client.post("/users/batch", json=[BOB, {**BOB, "email": "b@x"}])
+            there = await client.get("/users/")
 
-    assert_problem(refused, 501, "unsupported")
-    assert there.json() == ada
+    said = assert_problem(refused, 501, "unsupported")
+    assert "replica set" in said["detail"]
+    assert_problem(batch, 422, "invalid")
+    assert_problem(bad, 501, "unsupported")
+    assert there.json() == [ada]

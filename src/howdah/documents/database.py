@@ -73,7 +73,7 @@ class MongoDatabase:
         self._replicated = False
 
     def __repr__(self) -> str:
-        return f"MongoDatabase({_shown(self._url)!r})"
+        return f"MongoDatabase({_shown(self._url) or 'MONGODB_URL'!r})"
 
     async def __aenter__(self) -> Self:
         await self.open()

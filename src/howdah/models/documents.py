@@ -294,6 +294,11 @@ class _Said:
             return Described(several[key.kind]) if self.is_list else key._type()
         if self.kind is None:
             return Described(self.info.annotation)
+        if self.kind is dt.time:
+            raise Misconfigured(
+                f"{self.model.__name__}.{self.field} is a time of day, which BSON does "
+                "not have; let it be a timedelta since midnight, or a str"
+            )
         return _type(self.kind, self.metadata)
 
 

@@ -114,11 +114,11 @@ def _searched(model: type[Any], names: tuple[str, ...]) -> tuple[Column[Any], ..
     if not names:
         raise Misconfigured(
             f"a repository of {model.__name__} has nothing to search; name its texts: "
-            'search = ("name",)'
+            'search_in = ("name",)'
         )
     for name in names:
         if name not in fields:
-            raise _unknown(model, "search", name, fields)
+            raise _unknown(model, "search_in", name, fields)
     return tuple(fields[name] for name in names)
 
 

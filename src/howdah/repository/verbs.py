@@ -48,7 +48,7 @@ class Verbs(Generic[M]):
     """A model, declared as `class Users(Repository[User])`."""
 
     model: ClassVar[type[Any]]
-    search: ClassVar[tuple[str, ...] | FullText] = ()
+    search_in: ClassVar[tuple[str, ...] | FullText] = ()
     """The texts that `matching` looks into, or `FullText()`, as of a resource."""
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -105,12 +105,12 @@ class Verbs(Generic[M]):
         return [known[key] for key in keys]
 
     def matching(self, text: str | None) -> ColumnElement[bool]:
-        """Return the condition that a row has this text in one of its `search` fields.
+        """Return the condition that a row has this text in a field of `search_in`.
 
         It is the search of a resource, in which `%` and `_` mean themselves. Without a
         text all rows meet it.
         """
-        return matching(self.model, self.search, text) if text else true()
+        return matching(self.model, self.search_in, text) if text else true()
 
     def select(
         self, *where: ColumnElement[bool], filters: Filters = NOTHING

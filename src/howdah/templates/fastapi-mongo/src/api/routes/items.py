@@ -6,6 +6,7 @@ from beanie import PydanticObjectId
 from howdah import Resource
 from howdah.errors import Conflict, NotFound
 from pydantic import BaseModel
+from pymongo.asynchronous.client_session import AsyncClientSession
 
 from src.api.routes.users import Users
 from src.core.db import db
@@ -32,7 +33,8 @@ class Transfer(BaseModel):
 @router.post("/{item_id}/transfer", status_code=204)
 async def transfer_item(item_id: PydanticObjectId, order: Transfer) -> None:
     """Give an item to another user, if it is still the first one's."""
-    async with db.transaction() as session:
+
+    async def give(session: AsyncClientSession) -> None:
         item = await Item.get(item_id, session=session)
         if item is None:
             raise NotFound(model="Item", key=item_id)
@@ -42,3 +44,6 @@ async def transfer_item(item_id: PydanticObjectId, order: Transfer) -> None:
         if item.owner.ref.id != order.from_user_id:
             raise Conflict("The item is somebody else's.").naming(("from_user_id",))
         await item.set({"owner": receiver.to_ref()}, session=session)
+
+    # Of several at once one is in the way of the others, which then try again.
+    await db.run(give)

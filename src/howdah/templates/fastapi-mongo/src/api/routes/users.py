@@ -6,6 +6,7 @@ from beanie import PydanticObjectId
 from howdah import Resource
 from howdah.errors import NotFound
 from pwdlib import PasswordHash
+from pymongo.asynchronous.client_session import AsyncClientSession
 
 from src.core.db import db
 from src.documents.items import Item
@@ -30,10 +31,14 @@ router = Users(db).router(prefix="/users", tags=["users"])
 @router.delete("/{user_id}/all", status_code=204)
 async def delete_user_and_items(user_id: PydanticObjectId) -> None:
     """Remove a user and all of their items: both or neither."""
-    async with db.transaction() as session:
+
+    async def remove(session: AsyncClientSession) -> None:
         user = await User.get(user_id, session=session)
         if user is None:
             raise NotFound(model="User", key=user_id)
         items = Item.find({"owner": user.to_ref()}, session=session)
         await items.delete(session=session)
         await user.delete(session=session)
+
+    # Where another transaction was in its way, it is tried again.
+    await db.run(remove)
