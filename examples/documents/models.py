@@ -4,17 +4,16 @@ from decimal import Decimal
 from typing import Annotated
 
 from beanie import BackLink, Document, Indexed, Link
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, EmailStr, Field
 
 from howdah.documents import Timestamps
 from howdah.models import SECRET
 
-Email = Annotated[str, Field(max_length=200, pattern=r"^[^@\s]+@[^@\s]+$")]
 Name = Annotated[str, Field(min_length=1, max_length=50)]
 
 
 class User(Timestamps, Document):
-    email: Annotated[Email, Indexed(unique=True)]
+    email: Annotated[EmailStr, Indexed(unique=True)]
     username: Name
     hashed_password: Annotated[str, SECRET]
     is_active: bool = True
@@ -39,12 +38,12 @@ class Item(Timestamps, Document):
 
 
 class UserUpdate(BaseModel):
-    email: Email | None = None
+    email: EmailStr | None = None
     username: Name | None = None
     password: Annotated[str, Field(min_length=8)] | None = None
 
 
 class UserCreate(UserUpdate):
-    email: Email
+    email: EmailStr
     username: Name
     password: Annotated[str, Field(min_length=8)]

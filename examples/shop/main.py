@@ -8,7 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, FastAPI, Header
 from models import Base, Item, Transfer, User
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, EmailStr, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from howdah import (
@@ -62,19 +62,18 @@ app.include_router(item_routes)
 
 
 Username = Annotated[str, Field(min_length=1, max_length=50)]
-Email = Annotated[str, Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")]
 
 
 class UserCreate(BaseModel):
     username: Username
-    email: Email
+    email: EmailStr
     is_active: bool = True
     balance: Money = Field(default=Decimal(0), ge=0)
 
 
 class UserUpdate(BaseModel):
     username: Username | None = None
-    email: Email | None = None
+    email: EmailStr | None = None
     is_active: bool | None = None
 
 

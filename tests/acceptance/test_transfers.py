@@ -69,7 +69,8 @@ def admin(database_url):
 
 async def open_accounts(client):
     for number in range(1, USERS + 1):
-        user = {"username": f"u{number}", "email": f"u{number}@a", "balance": OPENING}
+        name = f"u{number}"
+        user = {"username": name, "email": f"{name}@x.org", "balance": OPENING}
         assert (await client.post("/users/", json=user)).status_code == 201
 
 

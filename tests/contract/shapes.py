@@ -173,6 +173,7 @@ class Shape:
     things: type[Resource[Any]]
     parents: type[Resource[Any]]
     needed: frozenset[str]
+    unique: str | None
 
     def __repr__(self) -> str:
         return f"Shape({self.seed}: {', '.join([*self.keys, *self.columns])})"
@@ -200,6 +201,7 @@ def shape(seed: int) -> Shape:
         things=_resource(model, key, columns, mark),
         parents=_parents(parent, columns),
         needed=needed,
+        unique=unique,
     )
 
 

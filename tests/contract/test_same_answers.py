@@ -342,9 +342,10 @@ class Everywhere:
     async def _tell(self, story: Story) -> None:
         places = self._places.get(story.shape.seed)
         if places is None:
-            asked = {*story.shape.keys, *story.shape.columns}
+            chosen = story.shape
+            asked = {*chosen.keys, *chosen.columns, f"unique {chosen.unique}"}
             places = [
-                self._place(backend, db, story.shape)
+                self._place(backend, db, chosen)
                 for backend, db in self._opened
                 if backend.unanswered.keys().isdisjoint(asked)
             ]

@@ -231,7 +231,9 @@ async def test_transactions_on_a_standalone_server(example, tmp_path):
             ada = (await client.post("/users/", json=ADA)).json()
             refused = await client.delete(f"/users/{ada['id']}/all")
             batch = await client.post("/users/batch", json=[BOB, {**ADA, "email": "x"}])
-            bad = await client.post("/users/batch", json=[BOB, {**BOB, "email": "b@x"}])
+            bad = await client.post(
+                "/users/batch", json=[BOB, {**BOB, "email": "b@x.org"}]
+            )
             there = await client.get("/users/")
 
     said = assert_problem(refused, 501, "unsupported")

@@ -449,7 +449,9 @@ async def test_transfer_item(client, users):
 
 
 async def test_transfer_item_has_one_winner(client, users):
-    await client.post("/users/", json={**ADA, "username": "c", "email": "c@c"})
+    await client.post(
+        "/users/", json={**ADA, "username": "c", "email": "c@example.org"}
+    )
     await client.post("/items/", json={**LAMP, "owner_id": 1})
 
     answers = await asyncio.gather(

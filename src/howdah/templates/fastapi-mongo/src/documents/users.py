@@ -5,15 +5,14 @@ from typing import Annotated
 from beanie import Document, Indexed
 from howdah.documents import Timestamps
 from howdah.models import SECRET
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, EmailStr, Field
 
-Email = Annotated[str, Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")]
 Username = Annotated[str, Field(min_length=1, max_length=50)]
 Password = Annotated[str, Field(min_length=8, max_length=128)]
 
 
 class User(Timestamps, Document):
-    email: Annotated[Email, Indexed(unique=True)]
+    email: Annotated[EmailStr, Indexed(unique=True)]
     username: Annotated[Username, Indexed(unique=True)]
     hashed_password: Annotated[str, SECRET]
     is_active: bool = True
@@ -26,12 +25,12 @@ class User(Timestamps, Document):
 class UserUpdate(BaseModel):
     """Only what is sent changes."""
 
-    email: Email | None = None
+    email: EmailStr | None = None
     username: Username | None = None
     password: Password | None = None
 
 
 class UserCreate(BaseModel):
-    email: Email
+    email: EmailStr
     username: Username
     password: Password
