@@ -143,7 +143,7 @@ def test_a_project_on_mongodb_asks_for_what_it_needs():
     project = tomllib.loads(files["pyproject.toml"])
 
     assert dependencies(files) == (
-        *("fastapi", "uvicorn", "beanie", "pymongo", "pwdlib", "howdah"),
+        *("fastapi", "uvicorn", "beanie", "pymongo", "pwdlib", "pydantic", "howdah"),
     )
     assert project["tool"]["howdah"]["database"] == "mongodb"
     wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]

@@ -23,7 +23,7 @@ from sqlalchemy.sql.elements import (
 
 from howdah.documents.codec import encoded
 from howdah.errors import Misconfigured
-from howdah.meaning import asked, reader
+from howdah.meaning import asked, like_pattern, reader
 from howdah.query import Filter, Operator
 
 __all__ = ("Match", "active", "filtered", "joined", "matching", "readable", "searched")
@@ -220,21 +220,8 @@ def _value(element: Any) -> Any:
 
 def _like(column: Column[Any], given: Any, escape: str | None, operator: Any) -> Match:
     form, options = _LIKE[operator]
-    pattern = "^" + _pattern(form.format(_value(given)), escape or "\\") + _END
+    pattern = "^" + like_pattern(form.format(_value(given)), escape or "\\") + _END
     return {_path(column): {"$regex": pattern, "$options": options + "s"}}
-
-
-def _pattern(like: str, escape: str) -> str:
-    parts, position = [], 0
-    while position < len(like):
-        char = like[position]
-        if char == escape and position + 1 < len(like):
-            position += 1
-            parts.append(re.escape(like[position]))
-        else:
-            parts.append({"%": ".*", "_": "."}.get(char) or re.escape(char))
-        position += 1
-    return "".join(parts)
 
 
 def _unknown(condition: object) -> Misconfigured:

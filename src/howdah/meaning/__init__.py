@@ -16,7 +16,7 @@ from howdah.meaning.defaults import (
     numbers,
     update_default,
 )
-from howdah.meaning.expressions import Moment, Reader, Values, reader
+from howdah.meaning.expressions import Moment, Reader, Values, like_pattern, reader
 from howdah.meaning.operators import MEANINGS, Truth, any_of
 from howdah.meaning.rules import check_row
 
@@ -32,6 +32,7 @@ __all__ = (
     "check_row",
     "comparable",
     "creation_default",
+    "like_pattern",
     "numbers",
     "reader",
     "taken",

@@ -39,7 +39,7 @@ from howdah.meaning.operators import (
     none_of,
 )
 
-__all__ = ("Moment", "Reader", "Values", "reader")
+__all__ = ("Moment", "Reader", "Values", "like_pattern", "reader")
 
 Values = Mapping[Column[Any], Any]
 Moment = dt.datetime
@@ -213,17 +213,22 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 }
 
 
-def _like(text: str, pattern: str, escape: str) -> bool:
+def like_pattern(like: str, escape: str) -> str:
+    """Return the regular expression of a LIKE; its dot means line breaks as well."""
     parts, position = [], 0
-    while position < len(pattern):
-        char = pattern[position]
-        if char == escape and position + 1 < len(pattern):
+    while position < len(like):
+        char = like[position]
+        if char == escape and position + 1 < len(like):
             position += 1
-            parts.append(re.escape(pattern[position]))
+            parts.append(re.escape(like[position]))
         else:
             parts.append({"%": ".*", "_": "."}.get(char) or re.escape(char))
         position += 1
-    return re.fullmatch("".join(parts), text, re.DOTALL) is not None
+    return "".join(parts)
+
+
+def _like(text: str, pattern: str, escape: str) -> bool:
+    return re.fullmatch(like_pattern(pattern, escape), text, re.DOTALL) is not None
 
 
 def _liking(
