@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from beanie import BackLink, Document, Indexed, Link
 from contract import fuzzed_documents, models
 from contract.models import Mood
+from contract.shapes import Fuzzed
 from pydantic import Field
 from pymongo import IndexModel
 
@@ -102,9 +103,13 @@ def of_documents(resource: type[Resource]) -> type[Resource]:
     """Return the resource, declared of documents."""
     embedded = {name: embedded_documents(it) for name, it in resource.include.items()}
     twin = type(resource.__name__, (resource,), {"include": embedded})
-    known = TWINS.get(resource.model)
-    twin.model = known or fuzzed_documents.twins()[resource.model]
+    twin.model = _twin(resource.model)
     return twin
+
+
+def _twin(model: type[Any]) -> type[Document]:
+    # The random models are made before their twins, and not for who asks in vain.
+    return (fuzzed_documents.twins() if issubclass(model, Fuzzed) else TWINS)[model]
 
 
 def embedded_documents(embedded: Any) -> Any:
