@@ -39,10 +39,8 @@ types: install ## mypy, strict
 # Tests start Python some hundred times. Where the environment forbids to keep bytecode,
 # each of them would compile everything again.
 tests: export PYTHONDONTWRITEBYTECODE =
-# Many of them wait for a server to start or to end: one more runs than there are cores.
-tests: WORKERS = $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 tests: install ## all tests, on a PostgreSQL that comes along
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal
+	$(BIN)/pytest -n auto --dist worksteal
 
 fuzz: install ## ask all stores EXAMPLES (2000) random questions, new ones each time
 	FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/pytest tests/contract/test_same_answers.py
