@@ -511,6 +511,13 @@ def of_a_stack_of_fastapi(log):
     return [by_hand, guard]
 
 
+def of_part_of_a_function(log):
+    async def take(name: str, level: int = 1) -> None:
+        log.note(name, level)
+
+    return [partial(take, name="part")]
+
+
 KNOWN = [
     of_functions,
     of_a_class,
@@ -546,6 +553,7 @@ KNOWN = [
     of_faults_in_many_places,
     of_equal_ones,
     of_a_stack_of_fastapi,
+    of_part_of_a_function,
 ]
 
 
@@ -587,13 +595,6 @@ def of_an_instance_that_yields(log):
             log.note("close")
 
     return [Around()]
-
-
-def of_part_of_a_function(log):
-    async def take(name: str, level: int = 1) -> None:
-        log.note(name, level)
-
-    return [partial(take, name="part")]
 
 
 def of_tasks(log):
@@ -660,7 +661,6 @@ UNKNOWN = [
     of_a_plain_yield,
     of_a_wrapped_yield,
     of_an_instance_that_yields,
-    of_part_of_a_function,
     of_tasks,
     of_scopes,
     of_scopes_alone,

@@ -38,10 +38,31 @@ class Watch:
 
 
 def way(scope) -> str:
-    """Say how far into FastAPI a request has come."""
+    """Return which way a request has gone: `early` where no router was asked."""
     if "howdah.thin" not in scope:
         return "whole"
-    return "thin" if "fastapi_middleware_astack" in scope else "early"
+    return "thin" if ROUTED in scope else "early"
+
+
+ROUTED = "tests.routed"
+
+
+def note_routing(app: FastAPI) -> FastAPI:
+    """Let requests say whether FastAPI's own router has looked for their route."""
+    router = app.router
+    early = router.middleware_stack
+    place, name = (early, "app") if hasattr(early, "_table") else (router, STACK)
+    inner = getattr(place, name)
+
+    async def noted(scope, receive, send):
+        scope[ROUTED] = True
+        await inner(scope, receive, send)
+
+    setattr(place, name, noted)
+    return app
+
+
+STACK = "middleware_stack"
 
 
 class WholeRoute(ResourceRoute):
@@ -88,6 +109,7 @@ def app_of(kind, log, watch, attach) -> FastAPI:
     problems.install(app)
     if kind == "early":
         connect(app, memory)
+    note_routing(app)
 
     @app.exception_handler(Mishap)
     async def handle(request: Request, exc: Exception) -> Response:

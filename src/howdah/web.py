@@ -1,12 +1,14 @@
 """A Database plugged into a FastAPI app: lifespan, problems, health, one safeguard."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from sqlalchemy import BigInteger, MetaData, func, literal, select
+from starlette.types import ASGIApp
 
 from howdah import problems
 from howdah.database import Database
@@ -36,7 +38,8 @@ def connect(
     database to do so: for small things and first tries, where nobody migrates.
     """
     problems.install(app)
-    EarlyRoutes.install(app)
+    EarlyRoutes.install(app.router)
+    app.build_middleware_stack = partial(_shortened, app, app.build_middleware_stack)  # type: ignore[method-assign] # it is called when the app starts
     app.state.howdah = (*getattr(app.state, "howdah", ()), db)
     app.router.lifespan_context = _lifespan(app, db, tables)
 
@@ -55,6 +58,11 @@ def connect(
         if not health.ok:
             raise Unavailable(health.reason)
         return {"status": "ready", "busy": health.busy, "budget": health.budget}
+
+
+def _shortened(app: FastAPI, build: Callable[[], ASGIApp]) -> ASGIApp:
+    """Return the app in its middleware, resources by a short cut where it is safe."""
+    return EarlyRoutes.shorten(build(), app.router)
 
 
 def databases(app: object) -> tuple[Database, ...]:

@@ -99,7 +99,7 @@ def app(backend, database) -> FastAPI:
     """An app with all resources, made once: that takes longer than most tests."""
     app = FastAPI()
     problems.install(app)
-    EarlyRoutes.install(app)
+    EarlyRoutes.install(app.router)
     for prefix, resource in PATHS.items():
         if prefix in backend.paths:
             continue

@@ -27,11 +27,14 @@
 What a row is and where it lives is the store's.
 """
 
+from types import new_class
 from typing import Any, ClassVar, TypeVar
 
 from fastapi import APIRouter
+from fastapi.routing import APIRoute
 
 from howdah.database import Database
+from howdah.errors import Misconfigured
 from howdah.resource.actions import actions
 from howdah.resource.advice import advise
 from howdah.resource.declaration import Embed, read_layout
@@ -50,6 +53,24 @@ class ResourceRoute(PlacedRoute):
 
     resource: ClassVar["Resource[Any]"]
 
+    @classmethod
+    def made_of(cls, own: Any, **members: Any) -> "type[ResourceRoute]":
+        """Return a class of routes of a resource that are of a class of one's own too.
+
+        What that class overrides is called, as on any router of FastAPI.
+        """
+        if not isinstance(own, type) or not issubclass(own, APIRoute):
+            raise Misconfigured(
+                f"route_class must be a subclass of FastAPI's APIRoute, not {own!r}"
+            )
+        if issubclass(cls, own):
+            bases: tuple[type, ...] = (cls,)
+        elif issubclass(own, cls):
+            bases = (own,)
+        else:
+            bases = (own, cls)
+        return new_class("Route", bases, exec_body=lambda space: space.update(members))
+
 
 class Resource(Rows[M]):
     """The rows of one model: `class Items(Resource[Item])`, then `Items(db).router()`.
@@ -63,9 +84,12 @@ class Resource(Rows[M]):
         An endpoint that is put on the router replaces the action of the same path.
         """
         self._advise()
-        members = {"resource": self, "largest_body": self.body}
-        route_class = type("Route", (ResourceRoute,), members)
-        router = QuickRouter(**{"route_class": route_class, **options})
+        options["route_class"] = ResourceRoute.made_of(
+            options.get("route_class", ResourceRoute),
+            resource=self,
+            largest_body=self.body,
+        )
+        router = QuickRouter(**options)
         for action in actions(self):
             action.add_to(router)
         give_way(router)

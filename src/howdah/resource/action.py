@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Response
+from fastapi.datastructures import Default
 from sqlalchemy import Column
 
 from howdah import problems
@@ -13,7 +14,7 @@ from howdah.models import python_type
 from howdah.resource.access import groups, permissions
 from howdah.resource.rows import Rows
 from howdah.resource.whole import Whole
-from howdah.route import Endpoint, asks_who
+from howdah.route import Endpoint, LateRoute, asks_who, now
 
 __all__ = ("Action", "key_of", "key_parameters", "key_path", "parameter", "rows_model")
 
@@ -54,13 +55,18 @@ class Action:
             statuses = (*statuses, 403)
         responses = self.route.pop("responses", {})
         place = _snake_path(router.prefix) or self.resource.plural
+        options = self.route
+        if router.route_class.__init__ is not LateRoute.__init__:
+            # A class that looks at the options of its routes gets them worked out.
+            options = now(options)
         router.add_api_route(
             endpoint=self._signed(),
-            operation_id=f"{place}_{self.name}",
+            # A default: a function of one's own, on the app or a router, goes first.
+            generate_unique_id_function=Default(lambda _: f"{place}_{self.name}"),
             summary=self._summary(),
             responses={**problems.responses(*statuses, 422, 503), **responses},
             dependencies=asked,
-            **self.route,
+            **options,
         )
         route: Any = router.routes[-1]
         if asks_who(route):

@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
-from howdah.route import Routes, ThinRoute
+from howdah.route import NoticedList, ThinRoute
 
 __all__ = ("PlacedRoute", "give_way")
 
@@ -33,7 +33,7 @@ def give_way(router: APIRouter) -> None:
     router.routes = _Routes(router.routes)
 
 
-class _Routes(Routes):
+class _Routes(NoticedList):
     """Routes in which new ones stand before those that were there at first."""
 
     def __init__(self, own: Iterable[BaseRoute]) -> None:
@@ -47,7 +47,6 @@ class _Routes(Routes):
 
     def append(self, route: BaseRoute, /) -> None:
         """Put a route before the own ones; of those, it replaces what it answers."""
-        self.changes += 1
         self.insert(self._added, route)
         self._added += 1
         self._fixed.update(_fixed(route))

@@ -91,10 +91,11 @@ def tagged_answer(row: Row, request: Request | None = None) -> Response:
     There is no request where the row has just been changed, or where its tag does not
     tell of all that is answered.
     """
-    headers = {"ETag": _etag(row)}
     if request is not None and _knows(request, row):
-        return Response(status_code=304, headers=headers)
-    return json_answer(row.body, headers=headers)
+        return Response(status_code=304, headers={"ETag": _etag(row)})
+    answer = json_answer(row.body)
+    answer.raw_headers.append((b"etag", _etag(row).encode("latin-1")))
+    return answer
 
 
 def created_answer(

@@ -5,96 +5,100 @@ the same one, as long as each matches by its pattern and nothing else.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from functools import cached_property
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
-from fastapi.routing import APIRoute
 from starlette.convertors import (
+    Convertor,
     FloatConvertor,
     IntegerConvertor,
+    PathConvertor,
     StringConvertor,
     UUIDConvertor,
 )
-from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import Scope
 
-from howdah.route.places import Place
+from howdah.route.internals import matches_by_pattern
 from howdah.route.strict import StrictRoute
 
-__all__ = ("Choice", "Routes", "is_sure", "path_of")
+__all__ = ("Choice", "Matched", "is_sure", "path_of", "pattern_of")
 
 
-class Routes(list[BaseRoute]):
-    """Routes that know how often one has been added."""
+class Matched(Protocol):
+    """A route at its place, as far as matching asks."""
 
-    changes = 0
+    endpoint: Any
+    methods: Any
+    path_regex: re.Pattern[str]
+    param_convertors: dict[str, Convertor[Any]]
 
-    def append(self, route: BaseRoute, /) -> None:
-        """Add a route."""
-        self.changes += 1
-        super().append(route)
+    @property
+    def route(self) -> Any:
+        """The route itself."""
 
 
 class Choice:
-    """Routes, in the order in which they are asked, at the place where they are.
+    """Routes, in the order in which they are asked, at the place where they are."""
 
-    They are what FastAPI calls contexts: a route with its prefix and dependencies; or
-    `Place`s, which get theirs when they are to answer.
-    """
-
-    def __init__(self, places: Sequence[Any]) -> None:
+    def __init__(self, places: Sequence[Matched]) -> None:
         methods = {method for each in places for method in each.methods or ()}
-        self._all = _First(places)
         self._by_method = {
             method: _First([it for it in places if method in (it.methods or methods)])
             for method in methods
         }
 
-    def matches(self, path: str) -> bool:
-        """Say whether any route matches, whatever the method."""
-        return self._all.of(path) is not None
-
     def first(self, scope: Scope, path: str) -> tuple[Any, Scope]:
-        """Return the context that answers, and what it adds to the scope.
+        """Return the place of the route that answers, and what it adds to the scope.
 
         None stands for what only asking the routes can tell.
         """
         routes = self._by_method.get(scope["method"])
-        found = routes and routes.of(path)
-        if not found:
+        match = None if routes is None else routes.match(path)
+        if routes is None or match is None:
             return None, {}
-        route, match = found
-        child = route.found(match, scope)
-        if route.context is None or route.leaves(child["path_params"]):
+        route = routes.by_group[match.lastgroup or ""]
+        try:
+            own = {name: to(match[group]) for name, group, to in route.parameters}
+        except ValueError:
+            # A convertor cannot read it, and FastAPI says what follows from that.
             return None, {}
-        return route.context, child
+        if own and route.leaves(own):
+            return None, {}
+        above = scope.get("path_params")
+        return route.place, {
+            "endpoint": route.endpoint,
+            "path_params": {**above, **own} if above else own,
+            "route": route.route,
+        }
+
+
+def pattern_of(places: Sequence[Matched]) -> re.Pattern[str]:
+    """Return what matches each path that any of the routes match."""
+    forms = {_Pattern(0, it).form for it in places}
+    # Their parameters have no names here, which may stand once in a pattern only.
+    plain = sorted(re.sub(r"\(\?P<\w+>", "(?:", form) for form in forms)
+    return re.compile(f"(?:{'|'.join(plain)})$" if plain else "(?!)")
 
 
 class _First:
     """Some routes, of which the first that matches is wanted."""
 
     def __init__(self, places: Sequence[Any]) -> None:
-        self._routes = {f"_{n}": _Pattern(n, it) for n, it in enumerate(places)}
+        self.by_group = {f"_{n}": _Pattern(n, it) for n, it in enumerate(places)}
         # What matched is told by an empty group at its end: patterns that begin with
         # plain text are passed over ten times as fast as groups.
-        forms = (f"{it.form}(?P<{name}>)" for name, it in self._routes.items())
-        self._match = re.compile(f"(?:{'|'.join(forms)})$").match
-
-    def of(self, path: str) -> "tuple[_Pattern, re.Match[str]] | None":
-        """Return the first that matches, and how."""
-        match = self._match(path)
-        return match and (self._routes[match.lastgroup or ""], match)
+        forms = (f"{it.form}(?P<{name}>)" for name, it in self.by_group.items())
+        self.match = re.compile(f"(?:{'|'.join(forms)})$").match
 
 
 class _Pattern:
     """One of many patterns, its parameters told from those of the others."""
 
-    def __init__(self, number: int, place: Any) -> None:
-        self._place = place
-        self._route = route = place.original_route
-        self._endpoint = getattr(place, "endpoint", None)
-        self._parameters = [
+    def __init__(self, number: int, place: Matched) -> None:
+        self.place = place
+        self.route = route = place.route
+        self.endpoint = place.endpoint
+        self.parameters = [
             (name, f"_{number}_{name}", convertor.convert)
             for name, convertor in place.param_convertors.items()
         ]
@@ -105,24 +109,8 @@ class _Pattern:
         self.form = f"{form.removesuffix('/')}/?" if strict else form
         self.leaves = route.leaves if strict else _leaves_nothing
 
-    @cached_property
-    def context(self) -> Any:
-        """The context that answers, None where FastAPI has none."""
-        place = self._place
-        return place.context if isinstance(place, Place) else place
 
-    def found(self, match: re.Match[str], scope: Scope) -> Scope:
-        """Return what the scope of a request has once the route is found."""
-        own = {name: to(match[group]) for name, group, to in self._parameters}
-        above = scope.get("path_params")
-        return {
-            "endpoint": self._endpoint,
-            "path_params": {**above, **own} if above else own,
-            "route": self._route,
-        }
-
-
-def _leaves_nothing(_: Mapping[str, Any]) -> bool:
+def _leaves_nothing(_: Any) -> bool:
     return False
 
 
@@ -140,15 +128,19 @@ def path_of(scope: Scope) -> str | None:
     return rest if rest[:1] in {"", "/"} else path
 
 
-_BY_PATTERN = (APIRoute.matches, Mount.matches, Route.matches)
 _SEGMENTS = (FloatConvertor, IntegerConvertor, StringConvertor, UUIDConvertor)
+_OF_STARLETTE = (*_SEGMENTS, PathConvertor)
+_strict_matches = StrictRoute.matches
 
 
-def is_sure(place: Any) -> bool:
-    """Say whether a route matches by its pattern alone."""
-    route = place.original_route
+def is_sure(place: Matched) -> bool:
+    """Return whether a route matches by its pattern alone."""
+    route, convertors = place.route, place.param_convertors.values()
+    if "matches" in vars(route):
+        return False
     if isinstance(route, StrictRoute):
         # A parameter that takes slashes might take the last one as well.
-        known = all(type(it) in _SEGMENTS for it in place.param_convertors.values())
-        return known and type(route).matches is StrictRoute.matches
-    return type(route).matches in _BY_PATTERN
+        known = all(type(it) in _SEGMENTS for it in convertors)
+        return known and type(route).matches is _strict_matches
+    known = all(type(it) in _OF_STARLETTE for it in convertors)
+    return known and matches_by_pattern(route)

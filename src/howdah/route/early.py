@@ -1,119 +1,202 @@
-"""Requests that are answered before the app has looked for their route.
+"""Requests whose route is found by one look, in the place of the app's router.
 
-Middleware that stands inside of all other: what people put around their app is around
-this as well. What is not for a thin route goes on to the app as if nothing had been
-here, and so does an error, to be raised where the app would have met it.
+Stands where the router stands: whatever is around the router, of any kind and added at
+any time, is around this as well. What is known of the app holds for exactly what was
+looked at; a request that meets anything else goes to the router, as if nothing had been
+here, and a line in the log says why.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import takewhile
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
-from starlette.middleware import Middleware
-from starlette.routing import BaseRoute, WebSocketRoute
+from fastapi import APIRouter
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from howdah.route.choice import Choice, Routes, is_sure, path_of
-from howdah.route.heard import Heard
-from howdah.route.places import places_in
-from howdah.route.quick import QuickRouter
-from howdah.route.thin import THIN, Raised, ThinRoute, Way
+from howdah.route.changes import Changes
+from howdah.route.choice import path_of
+from howdah.route.internals import (
+    apply_form_limits,
+    around_exceptions,
+    handle_error,
+    handlers_of,
+    is_plain_router_app,
+    is_unpatched,
+    read_layers,
+    replaced_functions,
+)
+from howdah.route.table import Place, Table
+from howdah.route.thin import is_switched_off
 
 __all__ = ("EarlyRoutes",)
 
+_log = logging.getLogger("howdah.route")
+
 
 class EarlyRoutes:
-    """Answers as the thin route would that an app has for a request."""
+    """A router's app that finds routes of ours without asking all others."""
 
     def __init__(self, app: ASGIApp, *, router: APIRouter) -> None:
         self.app = app
         self._router = router
-        self._known = _Known(router)
+        self._table: Table | None = None
+        self._told: set[str] = set()
 
     @classmethod
-    def install(cls, app: FastAPI) -> None:
-        """Put it inside of all middleware there is, and that there will be; once."""
-        known: list[Any] = [each.cls for each in app.user_middleware]
-        if cls not in known:
-            app.user_middleware.append(Middleware(cls, router=app.router))
+    def install(cls, router: APIRouter) -> None:
+        """Put it in the place of a router's app, once.
+
+        A router that has something else there already keeps it: FastAPI's own way.
+        """
+        current = router.middleware_stack
+        if is_plain_router_app(router) and not is_switched_off():
+            router.middleware_stack = cls(current, router=router)
+        elif not isinstance(current, cls):
+            _log.info("requests go FastAPI's own way: the app's router has another app")
+
+    @staticmethod
+    def shorten(stack: ASGIApp, router: APIRouter) -> ASGIApp:
+        """Return an app's middleware, with a short cut past FastAPI's innermost."""
+        early, around = router.middleware_stack, around_exceptions(stack, router)
+        if isinstance(early, EarlyRoutes) and around is not None:
+            around.app = ShortCut(around.app, early)
+        return stack
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or let the app do it."""
-        place, child, thin = self._found(scope)
-        if thin is None:
+        """Let a route of ours answer, or the router find who does."""
+        begun: Begun = scope.pop(_BEGUN, None) or Begun(*self.found(scope))
+        if begun.failed is not None:
+            await begun.failed(receive, send)
+            return
+        if begun.place is None:
             await self.app(scope, receive, send)
             return
-        heard, before = Heard(receive), dict(scope)
-        try:
-            asked = thin.read(scope, child["path_params"], heard)
-            if thin.has_body and asked is not None:
-                asked = await thin.read_body(asked, scope, heard)
-            if asked is not None:
-                scope.update(child)
-                scope[THIN] = True
-                scope.setdefault("router", self._router)
-                above = before.get("fastapi", {})
-                scope["fastapi"] = {**above, "effective_route_context": place}
-                response = await thin.answer(asked)
-        except Exception as exc:  # noqa: BLE001 - the app's handlers are for any
-            Raised(exc).put(scope, before)
-            asked = None
-        if asked is None:
-            await self.app(scope, heard, send)
-        else:
-            await response(scope, heard, send)
+        self.enter(begun.place, begun.child, scope)
+        unread: Receive | None = receive
+        if not begun.is_left and (way := begun.place.way()) is not None:
+            unread = await way.answer(scope, receive, send)
+        if unread is not None:
+            self._limit_forms(begun.place, scope)
+            await begun.place.route.handle_slowly(scope, unread, send)
 
-    def _found(self, scope: Scope) -> tuple[Any, Scope, Way | None]:
+    def enter(self, place: Place, child: Scope, scope: Scope) -> None:
+        """Leave in a scope what the routers on the way leave there."""
+        scope.setdefault("router", self._router)
+        if place.inclusions:
+            known = scope.setdefault("fastapi", {})
+            known["included_router"] = place.inclusions[-1]
+            known["effective_route_context"] = place.context
+        scope.update(child)
+
+    def _limit_forms(self, place: Place, scope: Scope) -> None:
+        """Leave in the scope what routers say of forms, which FastAPI alone reads."""
+        included = (each.include_context for each in place.inclusions)
+        for router in (self._router, *included):
+            apply_form_limits(scope, router.form_limits)
+
+    def found(self, scope: Scope) -> tuple[Place | None, Scope]:
+        """Return the place of a route of ours that answers, and what it adds.
+
+        None stands for whatever the router finds.
+        """
         path = path_of(scope) if scope["type"] == "http" else None
-        if path is None:
+        # FastAPI's telemetry follows its own way step by step.
+        if path is None or scope.get("fastapi.telemetry") is not None:
             return _NOBODY
-        if not self._known.holds():
-            self._known = _Known(self._router)
-        place, child = self._known.choice.first(scope, path)
-        route = place and place.original_route
-        if not isinstance(route, ThinRoute) or type(route).handle != ThinRoute.handle:
+        table = self._table
+        if (
+            table is None
+            or table.changes != Changes.count
+            or table.length != len(self._router.routes)
+        ):
+            table = self._table = self._looked_at()
+        place, child = table.first(scope, path)
+        if place is None or not place.is_thin:
             return _NOBODY
-        return place, child, route.way(place, scope)
+        if not is_unpatched():
+            self._tell(f"{', '.join(replaced_functions())} was replaced")
+            return _NOBODY
+        if not (place.watch.holds() if place.watch else table.holds(place)):
+            # The next request has them read again.
+            self._table = None
+            _log.info("the app's routes have changed; FastAPI finds one for a request")
+            return _NOBODY
+        return place, child
+
+    def _looked_at(self) -> Table:
+        table = Table(self._router)
+        for reason in table.reasons:
+            self._tell(reason)
+        return table
+
+    def _tell(self, reason: str) -> None:
+        """Log why requests go another way, once for each reason."""
+        if reason not in self._told and len(self._told) < _MOST_TOLD:
+            self._told.add(reason)
+            _log.warning(
+                "requests go FastAPI's own way: %s",
+                reason,
+                extra={"action": "fastapi_way", "reason": reason},
+            )
 
 
-_NOBODY: tuple[Any, Scope, None] = (None, {}, None)
+class ShortCut:
+    """A way past FastAPI's two innermost layers for what they have nothing to do for.
+
+    They catch exceptions and close files. Where they and the router inside of them are
+    FastAPI's own, untouched, an answer of the thin way passes them by. Every other
+    request, and every exception, goes through them.
+    """
+
+    def __init__(self, app: Any, early: EarlyRoutes) -> None:
+        self.app = app
+        self._early = early
+        self._known = read_layers(app)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or let FastAPI's layers and the router do it."""
+        if scope["type"] != "http" or read_layers(self.app) != self._known:
+            await self.app(scope, receive, send)
+            return
+        place, child = self._early.found(scope)
+        way = None if place is None else place.way()
+        if place is None or way is None or not way.is_closed:
+            scope[_BEGUN] = Begun(place, child)
+            await self.app(scope, receive, send)
+            return
+        scope["starlette.exception_handlers"] = handlers_of(self.app)
+        self._early.enter(place, child, scope)
+        request = way.request(scope, receive, send)
+        try:
+            response = await way.respond(request)
+        except Exception as exc:  # noqa: BLE001 - the app's handlers are for any
+            scope[_BEGUN] = Begun(failed=partial(handle_error, exc, request))
+            await self.app(scope, request.receive, send)
+            return
+        if response is None:
+            scope[_BEGUN] = Begun(place, child, is_left=True)
+            await self.app(scope, request.receive, send)
+            return
+        try:
+            await response(scope, request.receive, send)
+        except Exception as exc:  # noqa: BLE001 - as above
+            await handle_error(exc, request, request.receive, send, started=True)
 
 
-class _Known:
-    """The routes of an app, until they change."""
+@dataclass(slots=True)
+class Begun:
+    """What is known of a request already where the router stands."""
 
-    def __init__(self, router: APIRouter) -> None:
-        routers = [router, *_included(router.routes)]
-        self._router = router
-        self._lists = [each.routes for each in routers]
-        self._changing = [each for each in self._lists if isinstance(each, Routes)]
-        self._counted = self._count()
-        plain = type(router).app is APIRouter.app and all(
-            type(each).matches in _MATCHES for each in routers
-        )
-        places = (
-            each
-            for each in places_in(router.routes if plain else ())
-            if not isinstance(each.original_route, WebSocketRoute)
-        )
-        # Behind a route that may match anything, nothing is known.
-        self.choice = Choice(tuple(takewhile(is_sure, places)))
-
-    def holds(self) -> bool:
-        """Say whether nothing has changed since."""
-        return self._lists[0] is self._router.routes and self._counted == self._count()
-
-    def _count(self) -> list[int]:
-        return [*map(len, self._lists), *[each.changes for each in self._changing]]
+    place: Place | None = None
+    child: Scope = field(default_factory=dict)
+    is_left: bool = False
+    """Whether the thin way has left it to FastAPI's."""
+    failed: Callable[[Receive, Send], Awaitable[None]] | None = None
+    """Lets the app's handlers answer an exception that was raised for it."""
 
 
-_MATCHES = (APIRouter.matches, QuickRouter.matches)
-
-
-def _included(routes: Sequence[BaseRoute]) -> Iterator[APIRouter]:
-    for route in routes:
-        router = getattr(route, "original_router", None)
-        if router is not None:
-            yield router
-            yield from _included(router.routes)
+_BEGUN = "howdah.begun"
+_NOBODY: tuple[Any, Scope] = (None, {})
+_MOST_TOLD = 100

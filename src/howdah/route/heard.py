@@ -16,22 +16,36 @@ class Heard:
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._said: list[Message] = []
+        self._failed: Exception | None = None
 
     async def __call__(self) -> Message:
         """Return the next message, those first that have been heard."""
-        return self._said.pop(0) if self._said else await self._receive()
+        if self._said:
+            return self._said.pop(0)
+        if self._failed is not None:
+            failed, self._failed = self._failed, None
+            raise failed
+        return await self._receive()
 
     async def body(self, most: int | None) -> bytes | None:
-        """Return the body; None where it is larger, or its client has gone."""
+        """Return the body; None where it is larger, or cannot be received."""
         size, more = 0, True
         while more:
-            message = await self._receive()
+            try:
+                message = await self._receive()
+            except Exception as exc:  # noqa: BLE001 - raised again for who comes next
+                self._failed = exc
+                return None
             self._said.append(message)
             size += len(message.get("body", b""))
             if message["type"] != "http.request" or (most is not None and size > most):
                 return None
             more = message.get("more_body", False)
         return b"".join(message.get("body", b"") for message in self._said)
+
+    def forget(self) -> None:
+        """Say nothing again that has been heard: whoever asks has it."""
+        self._said.clear()
 
 
 _JSON = frozenset(

@@ -8,7 +8,7 @@ the same: who has declared it in a wrong way is to hear of it then.
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
 from threading import RLock
 from typing import Any
@@ -17,10 +17,22 @@ from fastapi import Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
+from fastapi.utils import is_body_allowed_for_status_code
 
+from howdah.route.changes import Noticed
+from howdah.route.internals import builds_as_it_came
 from howdah.route.strict import StrictRoute
 
-__all__ = ("Endpoint", "LateRoute", "Later", "asks_who")
+__all__ = (
+    "BUILDING",
+    "RESPONSE",
+    "Endpoint",
+    "LateRoute",
+    "Later",
+    "asks_who",
+    "merged",
+    "now",
+)
 
 
 class Later:
@@ -54,27 +66,52 @@ class Endpoint:
     @cached_property
     def __signature__(self) -> inspect.Signature:
         """What FastAPI reads."""
-        return inspect.Signature([*self._parameters(), *self.solved])
+        return inspect.Signature([*self._parameters(), *self.solved, _WRITTEN])
 
     async def __call__(self, **given: Any) -> Response:
         """Answer, with what FastAPI has solved."""
-        return await self.run(**given)
+        written: Response = given.pop(RESPONSE)
+        return merged(await self.run(**given), written)
 
     def alone(self) -> "Endpoint":
         """Return the endpoint as if it took nothing but its dependencies."""
         return Endpoint(self.run, tuple, name=self.__name__, solved=self.solved)
 
 
-class LateRoute(StrictRoute):
+RESPONSE = "__response"
+"""The parameter by which an endpoint gets what dependencies have written."""
+_WRITTEN = inspect.Parameter(
+    RESPONSE, inspect.Parameter.KEYWORD_ONLY, annotation=Response
+)
+
+
+def merged(response: Response, written: Response) -> Response:
+    """Return an answer with the headers and the status that dependencies have set.
+
+    As FastAPI does it for endpoints that return a model; an answer that is no success
+    keeps its status.
+    """
+    raw = response.raw_headers
+    if written.status_code and 200 <= response.status_code < 300:  # noqa: PLR2004
+        response.status_code = written.status_code
+        if not is_body_allowed_for_status_code(written.status_code):
+            response.body = b""
+            raw = [line for line in raw if line[0] != b"content-length"]
+    response.raw_headers = [*raw, *written.raw_headers]
+    return response
+
+
+class LateRoute(Noticed, StrictRoute):
     """A route to an `Endpoint` whose validators are made when they are first needed."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         self._late: dict[str, Later] = {}
         self._dependencies: Dependant | None = None
         own_handler = type(self).get_route_handler is not StrictRoute.get_route_handler
-        if not isinstance(endpoint, Endpoint) or own_handler:
-            super().__init__(path, endpoint, **_now(options))
-            self._own_app: Any = self.app
+        # What a tool makes of a route that is built now, it has to make now.
+        at_once = own_handler or not builds_as_it_came()
+        if at_once or not isinstance(endpoint, Endpoint):
+            super().__init__(path, endpoint, **now(options))
             return
         # FastAPI itself says what the route is, but for what it takes and answers.
         plain = {n: it for n, it in options.items() if not isinstance(it, Later)}
@@ -82,7 +119,7 @@ class LateRoute(StrictRoute):
         self.endpoint = endpoint
         self._dependencies = self.dependant
         self._late = {n: it for n, it in options.items() if isinstance(it, Later)}
-        self._options, self._own_app = options, None
+        self._options = options
         for name in (*_BUILT, *self._late):
             del self.__dict__[name]
 
@@ -92,15 +129,15 @@ class LateRoute(StrictRoute):
         return self.__dict__.get("dependant") or self._dependencies or self.dependant
 
     @property
-    def has_own_app(self) -> bool:
-        """Whether nobody has put an app of theirs in the place of FastAPI's."""
-        return self.__dict__.get("app") is self._own_app
+    def is_late(self) -> bool:
+        """Whether FastAPI need not build it before somebody asks."""
+        return "_options" in self.__dict__
 
     def __getattr__(self, name: str) -> Any:
         """Work out or build what is asked for and has not been there yet."""
         late: dict[str, Later] = self.__dict__.get("_late", {})
         if name in late or (name in _BUILT and "_options" in self.__dict__):
-            with _building:
+            with BUILDING:
                 if name not in self.__dict__:
                     self._build() if name in _BUILT else self._work_out(name)
             return self.__dict__[name]
@@ -118,8 +155,7 @@ class LateRoute(StrictRoute):
         APIRoute.__init__(
             self, self.path, self.endpoint, **{**self._options, **options}
         )
-        self._own_app = self.app
-        self.__dict__.update({n: it for n, it in known.items() if n != "_own_app"})
+        self.__dict__.update(known)
 
 
 def asks_who(route: APIRoute) -> bool:
@@ -137,8 +173,10 @@ def _is_secured(dependant: Dependant) -> bool:
 _BUILT = ("_embed_body_fields", "app", "body_field", "dependant", "response_field")
 """What FastAPI makes of an endpoint's parameters and of its answer."""
 
-_building = RLock()
+BUILDING = RLock()
+"""Held while a part of a route is built, which several threads may ask for."""
 
 
-def _now(options: dict[str, Any]) -> dict[str, Any]:
+def now(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options of a route, those worked out that would be later."""
     return {n: it.make() if isinstance(it, Later) else it for n, it in options.items()}

@@ -6,6 +6,7 @@ GET. Made of FastAPI's own extension points; any router takes it as `route_class
 
 import re
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from functools import cache
 from typing import Any, ClassVar
 from urllib.parse import unquote_to_bytes
 
@@ -19,17 +20,24 @@ from starlette.types import Receive, Scope, Send
 
 from howdah.route.texts import check_address, check_media_type, read_json
 
-__all__ = ("StrictRequest", "StrictRoute", "as_get", "dependency_parameters")
+__all__ = ("StrictRequest", "StrictRoute", "dependency_parameters")
 
 
 class StrictRequest(Request):
     """A request whose JSON is what its sender wrote, or nothing at all."""
 
-    def __init__(
-        self, scope: Scope, receive: Receive, *, largest_body: int | None = None
-    ) -> None:
-        super().__init__(scope, receive)
-        self._largest_body = largest_body
+    largest_body: int | None = None
+    """Most bytes of its body; above them it is refused with 413."""
+
+    @staticmethod
+    def read_strictly(request: Request, largest_body: int | None) -> None:
+        """Let a request be read strictly from now on; it stays the same object.
+
+        Whoever has the request already, as handlers of exceptions have, finds its body
+        where others have read it.
+        """
+        request.__class__ = _strict_kind(type(request))
+        vars(request)["largest_body"] = largest_body
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """Give the body as it comes; raises 413 where it grows too large."""
@@ -42,9 +50,11 @@ class StrictRequest(Request):
             yield chunk
 
     def _check_size(self, size: int) -> None:
-        if self._largest_body is not None and size > self._largest_body:
+        if self.largest_body is not None and size > self.largest_body:
+            # Nobody reads on: not a handler of this error either.
+            self._body = b""
             raise HTTPException(
-                413, f"The body is larger than {self._largest_body} bytes."
+                413, f"The body is larger than {self.largest_body} bytes."
             )
 
     async def json(self) -> Any:
@@ -53,10 +63,24 @@ class StrictRequest(Request):
             self._strict = read_json(await self.body())
         return self._strict
 
-    async def know(self, value: Any) -> None:
-        """Take what somebody has read in the body for what it says."""
-        await self.body()
-        self._strict = value
+    def take_body(self, body: bytes, *said: Any) -> None:
+        """Take what somebody has read, and what it says where that is known."""
+        self._body, self._stream_consumed = body, True
+        if said:
+            (self._strict,) = said
+
+    def said_so_far(self) -> Any:
+        """Return what a body says that has been read already."""
+        return read_json(self._body)
+
+
+@cache
+def _strict_kind(kind: type[Request]) -> type[Request]:
+    """Return the strict class for requests of a class, which may be one's own."""
+    if issubclass(kind, StrictRequest):
+        return kind
+    bases = (StrictRequest,) if kind is Request else (StrictRequest, kind)
+    return type(f"Strict{kind.__name__}", bases, {})
 
 
 class StrictRoute(APIRoute):
@@ -70,14 +94,11 @@ class StrictRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def strictly(request: Request) -> Response:
+            StrictRequest.read_strictly(request, self.largest_body)
             check_address(request.scope)
             if _takes_json(self):
                 check_media_type(request)
-            return await handle(
-                StrictRequest(
-                    request.scope, request.receive, largest_body=self.largest_body
-                )
-            )
+            return await handle(request)
 
         return strictly
 
@@ -85,10 +106,14 @@ class StrictRoute(APIRoute):
         """Match the path with and without its last slash, and HEAD as GET."""
         if scope["type"] != "http":
             return super().matches(scope)
-        scope = _with_segments(as_get(scope))
+        scope = _with_segments(self._as_get(scope))
         if self.path.endswith("/") != scope["path"].endswith("/"):
             scope = _other_slash(scope)
-        match, child = super().matches(scope)
+        try:
+            match, child = super().matches(scope)
+        except ValueError:
+            # What a convertor cannot read is no path of this route.
+            return Match.NONE, {}
         if _SLASH in scope["path"]:
             child["path_params"] = _plain(child.get("path_params", {}))
         if match is not Match.NONE and self.leaves(child["path_params"]):
@@ -101,7 +126,13 @@ class StrictRoute(APIRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer HEAD as GET; the server leaves the body out."""
-        await super().handle(as_get(scope), receive, send)
+        await super().handle(self._as_get(scope), receive, send)
+
+    def _as_get(self, scope: Scope) -> Scope:
+        """Return what is asked, where HEAD asks for the same as GET."""
+        if scope["method"] != "HEAD" or "HEAD" in (self.methods or ()):
+            return scope
+        return {**scope, "method": "GET"}
 
 
 def dependency_parameters(request: Request) -> set[str]:
@@ -115,11 +146,6 @@ def dependency_parameters(request: Request) -> set[str]:
 def _query_names(dependant: Dependant) -> set[str]:
     own = {field.alias for field in dependant.query_params}
     return own.union(*map(_query_names, dependant.dependencies))
-
-
-def as_get(scope: Scope) -> Scope:
-    """Return what is asked, where HEAD asks for the same as GET."""
-    return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
 
 def _other_slash(scope: Scope) -> Scope:

@@ -1,151 +1,103 @@
 """A route that answers straight from the request where it may.
 
 FastAPI's way to an endpoint (exit stacks, a tree of dependencies, parameters gathered
-from five places) takes more time than the endpoint. Where it is sure what FastAPI would
-do, it is done here in less: `straight` where there is no dependency, whoever may have
-put one there, `solved` where all are of known kinds. Everything else is left to
-FastAPI's way.
+from five places) takes more time than the endpoint. What it would do is read from the
+app that FastAPI has made for the route; where all of it is known, `solved` does it in
+less. Everything else is left to FastAPI's way.
 """
 
-from collections.abc import Awaitable, Mapping
-from pathlib import Path
-from types import FunctionType
-from typing import Any, Protocol
+import logging
+import os
+from typing import Any
 
-import fastapi
-from fastapi import concurrency, routing
-from fastapi.dependencies import utils
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from howdah.route.heard import Heard
+from howdah.route.changes import Changes
+from howdah.route.internals import fastapi_handler, inner_code, is_unpatched
 from howdah.route.late import Endpoint, LateRoute
-from howdah.route.solved import Solved
-from howdah.route.straight import Straight
-from howdah.route.strict import StrictRoute, as_get
+from howdah.route.solved import THIN, Solved
+from howdah.route.strict import StrictRoute
 
-__all__ = ("THIN", "Raised", "ThinRoute", "Way")
+__all__ = ("THIN", "Decision", "ThinRoute", "is_switched_off")
 
-THIN = "howdah.thin"
-"""Where a scope says that its request went the thin way."""
+_log = logging.getLogger("howdah.route")
 
 
-class Way(Protocol):
-    """A thin way to an endpoint."""
-
-    has_body: bool
-    """Whether a body is asked as well, which has to be waited for."""
-
-    def read(self, scope: Scope, path: Mapping[str, Any], heard: Heard) -> Any | None:
-        """Return what is asked, or None, and nothing done, for what FastAPI sees."""
-
-    async def read_body(self, asked: Any, scope: Scope, heard: Heard) -> Any | None:
-        """Return what is asked with its body, or None as well."""
-
-    def answer(self, asked: Any) -> Awaitable[ASGIApp]:
-        """Return what answers; nothing of it may be done a second time."""
-
-
-class Raised:
-    """An error that was met before the app had found the route, to be raised there."""
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-        self.changed: Scope = {}
-
-    def put(self, scope: Scope, before: Scope) -> None:
-        """Lay it into a scope, in which the app is to find the same route as before."""
-        scope["fastapi"] = before.get("fastapi", {})
-        self.changed = {
-            key: scope.pop(key)
-            for key in _MATCHED
-            if key in scope and scope[key] is not before.get(key)
-        }
-        scope.update({key: before[key] for key in self.changed if key in before})
-        scope[_RAISED] = self
-
-    @staticmethod
-    def again(scope: Scope) -> None:
-        """Raise what has been raised before, if anything has."""
-        raised: Raised | None = scope.pop(_RAISED, None)
-        if raised is not None:
-            scope.update(raised.changed)
-            raise raised.error
-
-
-_RAISED = "howdah.raised"
-# By what routes are matched; dependencies may have changed it.
-_MATCHED = ("method", "path", "path_params", "raw_path", "root_path", "type")
+def is_switched_off() -> bool:
+    """Return whether all routes are to go FastAPI's way, as HOWDAH_DISPATCH says."""
+    return os.environ.get("HOWDAH_DISPATCH") == "fastapi"
 
 
 class ThinRoute(LateRoute):
     """A route that has two ways to an `Endpoint`, FastAPI's and a thin one."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        # By the place in which the route is included; each may add dependencies.
-        self._ways: dict[int, tuple[Any, Way | None]] = {}
-
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the thin way where that is FastAPI's answer too, else its way."""
-        Raised.again(scope)
-        scope = as_get(scope)
         # A router's own dependencies are known to the context in which it is included.
-        place = scope.get("fastapi", {}).get("effective_route_context", self)
-        thin = self.way(place, scope)
-        if thin is None:
-            await super().handle(scope, receive, send)
-            return
-        heard = Heard(receive)
-        asked = thin.read(scope, scope["path_params"], heard)
-        if thin.has_body and asked is not None:
-            asked = await thin.read_body(asked, scope, heard)
-        if asked is None:
-            await super().handle(scope, heard, send)
-            return
-        scope[THIN] = True
-        response = await thin.answer(asked)
-        await response(scope, heard, send)
-
-    def way(self, place: Any, scope: Scope) -> "Way | None":
-        """Return the thin way at a place, None where FastAPI's has to be gone."""
+        place = scope.get("fastapi", {}).get("effective_route_context")
+        if place is None or place.original_route is not self:
+            place = self
         # FastAPI's telemetry follows its own way step by step.
-        if scope.get("fastapi.telemetry") is not None:
+        known = scope.get("fastapi.telemetry") is None and is_unpatched()
+        thin = self.way(place, scope) if known else None
+        unread = receive if thin is None else await thin.answer(scope, receive, send)
+        if unread is not None:
+            await self.handle_slowly(scope, unread, send)
+
+    async def handle_slowly(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer FastAPI's way."""
+        await super().handle(scope, receive, send)
+
+    def way(self, place: Any, scope: Scope) -> Solved | None:
+        """Return the thin way at a place, None where FastAPI's has to be gone."""
+        known = vars(place)
+        decision: Decision | None = known.get(_DECISION)
+        if decision is None or decision.changes != Changes.count:
+            decision = known[_DECISION] = self.decided(place)
+        if decision.app is not known.get("app"):
+            known.pop(_DECISION, None)
             return None
-        known = self._ways.get(id(place))
-        if known is None or known[0] is not place:
-            known = self._ways[id(place)] = (place, self._decide(place))
-        return known[1] if scope["method"] in (self.methods or ()) else None
+        return decision.way if scope["method"] in place.methods else None
 
-    def _decide(self, place: Any) -> "Way | None":
-        plain = (
-            place.dependant.call is self.endpoint
-            and isinstance(self.endpoint, Endpoint)
-            and place.max_body_size is None
-            and self.has_own_app
-            and type(self).get_route_handler is StrictRoute.get_route_handler
-            and not _is_watched()
-        )
-        if not plain:
-            return None
-        if not place.dependant.dependencies:
-            return Straight(place.dependant, self.largest_body)
-        return Solved.of(place, self.largest_body)
+    def decided(self, place: Any) -> "Decision":
+        """Return which way requests go at a place, and say why it is not the thin."""
+        app = place.app
+        try:
+            return Decision(self._way(app), app)
+        except _NotThin as exc:
+            said = {"action": "fastapi_way", "reason": str(exc)}
+            _log.info("%s goes FastAPI's own way: %s", place.path, exc, extra=said)
+            return Decision(None, app)
 
-
-# The functions on FastAPI's way, and whose they are.
-_WATCHED = (
-    *((routing, name) for name in ("get_request_handler", "request_response")),
-    *((routing, name) for name in ("run_endpoint_function", "solve_dependencies")),
-    *((utils, name) for name in ("solve_dependencies", "request_params_to_args")),
-)
-_FASTAPI = str(Path(fastapi.__file__).parent)
+    def _way(self, app: Any) -> Solved:
+        """Return the thin way that does what FastAPI's app does, or raise."""
+        if is_switched_off():
+            raise _NotThin("HOWDAH_DISPATCH=fastapi")
+        made = fastapi_handler(app, _STRICTLY)
+        if made is None:
+            raise _NotThin("its app is not FastAPI's own")
+        if not isinstance(made["dependant"].call, Endpoint):
+            raise _NotThin("it is no action of a resource")
+        way = Solved.of(made, self.largest_body)
+        if way is None:
+            raise _NotThin("it has dependencies of kinds that FastAPI alone solves")
+        return way
 
 
-def _is_watched() -> bool:
-    """Say whether a tool stands in the place of functions on FastAPI's way."""
-    functions = (getattr(module, name) for module, name in _WATCHED)
-    runs = vars(utils).get("run_in_threadpool") is concurrency.run_in_threadpool
-    return not runs or not all(
-        type(it) is FunctionType and it.__code__.co_filename.startswith(_FASTAPI)
-        for it in functions
-    )
+class Decision:
+    """Which way a route goes at a place, until something changes."""
+
+    __slots__ = ("app", "changes", "way")
+
+    def __init__(self, way: Solved | None, app: Any) -> None:
+        self.way = way
+        self.app = app
+        self.changes = Changes.count
+
+
+class _NotThin(Exception):
+    """Why a route goes FastAPI's way."""
+
+
+_DECISION = "_howdah_decision"
+_STRICTLY = inner_code(StrictRoute.get_route_handler, "strictly")

@@ -15,10 +15,11 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.dependencies.models import Dependant
 from fastapi.security.base import SecurityBase
 
-from howdah.route.calls import is_awaited
+from howdah.route.internals import is_awaited
+from howdah.route.late import RESPONSE
 from howdah.route.parameters import Parameters
 
-__all__ = ("Solving", "Tree")
+__all__ = ("Node", "Solving", "Tree")
 
 
 class Solving:
@@ -28,10 +29,13 @@ class Solving:
         self.request = request
         self.faults: list[Any] = []
         self.solved: dict[Any, Any] = {}
+        self.written = False
+        """Whether a dependency has asked for the response."""
 
     @cached_property
     def response(self) -> Response:
         """The response that dependencies may write into, as FastAPI makes it."""
+        self.written = True
         response = Response()
         del response.headers["content-length"]
         response.status_code = None  # type: ignore[assignment] # as FastAPI does
@@ -41,14 +45,15 @@ class Solving:
 class Tree:
     """A function and the dependencies of its parameters."""
 
-    def __init__(self, root: "_Node") -> None:
+    def __init__(self, root: "Node") -> None:
         below = list(root.descendants())
         given = [each for each in below if each.requests]
-        self._root = root
-        self._all = [root, *below]
+        self.root = root
+        """The endpoint, which is to be called behind all others."""
+        self._below = below
         self.shows_requests = bool(given)
         """Whether a dependency gets the request itself."""
-        self.is_closed = all(map(_Node.is_of_fastapi, given))
+        self.is_closed = all(map(Node.is_of_fastapi, given))
         """Whether only FastAPI's own code gets it."""
 
     @classmethod
@@ -56,26 +61,22 @@ class Tree:
         """Return the tree of a route, None where only FastAPI knows what to do."""
         if {field.name for field in fields(Dependant)} != _FIELDS:
             return None
-        root = _Node(dependant)
+        root = Node(dependant)
         known = all(each.is_known for each in root.descendants())
         return cls(root) if known else None
 
     def holds(self) -> bool:
         """Say whether nobody has changed what has to be called."""
-        return all(map(_Node.holds, self._all))
-
-    async def values(self, solving: Solving) -> dict[str, Any]:
-        """Return what the endpoint takes, all dependencies called."""
-        return await self._root.values(solving)
+        return self.root.holds() and all(map(Node.holds, self._below))
 
 
-class _Node:
+class Node:
     """A function of a tree."""
 
     def __init__(self, dependant: Dependant) -> None:
         self.call: Any = dependant.call
         self.name = dependant.name
-        self.below = [_Node(each) for each in dependant.dependencies]
+        self.below = [Node(each) for each in dependant.dependencies]
         requests = (dependant.http_connection_param_name, dependant.request_param_name)
         self.requests = [name for name in requests if name is not None]
         self._dependant = dependant
@@ -83,7 +84,10 @@ class _Node:
         self.cached = dependant.use_cache
         self.awaited = is_awaited(self.call)
         self._parameters = Parameters(dependant)
-        self._response = dependant.response_param_name
+        self._readers = self._parameters.groups
+        # The endpoint is no dependency: it takes what they have written.
+        takes = dependant.response_param_name
+        self._response = None if takes == RESPONSE else takes
         asks = (self._parameters.groups, self.requests, self._response)
         self._is_told = any(asks)
 
@@ -106,7 +110,7 @@ class _Node:
         # Dependencies are the same objects; comparing them ends there.
         return given.call is self.call and given.dependencies == self._dependencies
 
-    def descendants(self) -> "Iterator[_Node]":
+    def descendants(self) -> "Iterator[Node]":
         """Yield all dependencies."""
         for each in self.below:
             yield each
@@ -134,6 +138,15 @@ class _Node:
             if each.name is not None:
                 values[each.name] = value
         return self.own(solving, values)
+
+    def of_request(self, request: Request, faults: list[Any]) -> dict[str, Any]:
+        """Return what a function takes that depends on nothing and writes nothing."""
+        values: dict[str, Any] = {}
+        for read in self._readers:
+            read(request, values, faults)
+        for name in self.requests:
+            values[name] = request
+        return values
 
     def own(self, solving: Solving, values: dict[str, Any]) -> dict[str, Any]:
         """Return the values with those that come from the request itself."""
