@@ -133,6 +133,22 @@ def test_an_app_that_is_not_fastapis_own_tells_nothing():
         assert internals.fastapi_handler(app, _STRICTLY) is None
 
 
+def test_fastapi_says_for_which_inclusion_it_builds_a_route(included, router):
+    built = []
+
+    class Told(StrictRoute):
+        def get_route_handler(self):
+            built.append(internals.route_being_built(self))
+            return super().get_route_handler()
+
+    router.routes[:] = [route := Told("/things/told", nothing)]
+
+    (context,) = included.effective_candidates()
+
+    assert built[0] is route
+    assert built[1] is context
+
+
 def test_candidates_are_those_that_fastapi_keeps(included, router):
     assert internals.known_candidates(included) is None
 

@@ -32,8 +32,12 @@ class _NoticedType(type):
 class Noticed(metaclass=_NoticedType):
     """An object that notices when an attribute of it is assigned or deleted."""
 
+    _is_building = False
+    """Set in its `__dict__` while what is assigned is no change of anybody's."""
+
     def __setattr__(self, name: str, value: Any) -> None:
-        Changes.count += 1
+        if not self._is_building:
+            Changes.count += 1
         super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> None:

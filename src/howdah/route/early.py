@@ -111,19 +111,24 @@ class EarlyRoutes:
             or table.changes != Changes.count
             or table.length != len(self._router.routes)
         ):
+            if not is_unpatched():
+                return self._patched()
             table = self._table = self._looked_at()
         place, child = table.first(scope, path)
         if place is None or not place.is_thin:
             return _NOBODY
         if not is_unpatched():
-            self._tell(f"{', '.join(replaced_functions())} was replaced")
-            return _NOBODY
+            return self._patched()
         if not (place.watch.holds() if place.watch else table.holds(place)):
             # The next request has them read again.
             self._table = None
             _log.info("the app's routes have changed; FastAPI finds one for a request")
             return _NOBODY
         return place, child
+
+    def _patched(self) -> tuple[None, Scope]:
+        self._tell(f"{', '.join(replaced_functions())} was replaced")
+        return _NOBODY
 
     def _looked_at(self) -> Table:
         table = Table(self._router)
@@ -198,5 +203,5 @@ class Begun:
 
 
 _BEGUN = "howdah.begun"
-_NOBODY: tuple[Any, Scope] = (None, {})
+_NOBODY: tuple[None, Scope] = (None, {})
 _MOST_TOLD = 100

@@ -55,6 +55,7 @@ __all__ = (
     "matches_by_pattern",
     "read_layers",
     "replaced_functions",
+    "route_being_built",
     "version_of",
 )
 
@@ -202,6 +203,16 @@ def is_awaited(call: Any) -> bool | None:
     if models._is_gen_callable(call) or models._is_async_gen_callable(call):
         return None
     return models._is_coroutine_callable(call)
+
+
+def route_being_built(route: APIRoute) -> Any:
+    """Return the context for which FastAPI asks a route for its handler, or the route.
+
+    This is how `get_route_handler` of FastAPI itself knows where the route is included.
+    """
+    context = routing._effective_route_context_var.get()
+    is_of = context is not None and context.original_route is route
+    return context if is_of else route
 
 
 def apply_form_limits(scope: Scope, limits: Mapping[str, Any]) -> None:

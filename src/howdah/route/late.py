@@ -151,10 +151,12 @@ class LateRoute(Noticed, StrictRoute):
         for name in self._late:
             getattr(self, name)
         known = dict(self.__dict__)
-        options = {name: known[name] for name in self._late}
-        APIRoute.__init__(
-            self, self.path, self.endpoint, **{**self._options, **options}
-        )
+        options = {**self._options, **{name: known[name] for name in self._late}}
+        self.__dict__["_is_building"] = True
+        try:
+            APIRoute.__init__(self, self.path, self.endpoint, **options)
+        finally:
+            del self.__dict__["_is_building"]
         self.__dict__.update(known)
 
 

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
+from howdah.route.internals import route_being_built
 from howdah.route.texts import check_address, check_media_type, read_json
 
 __all__ = ("StrictRequest", "StrictRoute", "dependency_parameters")
@@ -92,11 +93,12 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap FastAPI's handler; the place that its documentation names for it."""
         handle = super().get_route_handler()
+        takes_json = _takes_json(route_being_built(self))
 
         async def strictly(request: Request) -> Response:
             StrictRequest.read_strictly(request, self.largest_body)
             check_address(request.scope)
-            if _takes_json(self):
+            if takes_json:
                 check_media_type(request)
             return await handle(request)
 
@@ -179,7 +181,7 @@ def _plain(parameters: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _takes_json(route: APIRoute) -> bool:
+def _takes_json(route: Any) -> bool:
     """Say whether the body is declared as JSON, and not as a form or another text."""
     if route.body_field is None:
         return False
