@@ -1,7 +1,12 @@
 """The dispatcher in the place of an app's router: what it says, keeps, leaves alone."""
 
 import gc
+import json
 import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -16,6 +21,7 @@ from ways import Watch, note_routing
 from howdah import connect
 from howdah.errors import Misconfigured
 from howdah.memory import MemoryDatabase
+from howdah.route import internals
 from howdah.route.early import EarlyRoutes, ShortCut
 from howdah.route.internals import Inclusion
 
@@ -421,3 +427,70 @@ async def test_a_router_of_a_router_is_early(memory, watch):
 
     assert [it.status_code for it in answers] == [200, 200]
     assert watch.ways == ["early", "early"]
+
+
+OF_ANOTHER_RELEASE = """
+import asyncio, json, logging, sys
+import fastapi, starlette
+
+module, version = sys.argv[1:]
+{"fastapi": fastapi, "starlette": starlette}[module].__version__ = version
+
+from catalogue import NOTEBOOK, Items, client_of
+from fastapi import FastAPI
+from ways import Watch
+from starlette.middleware import Middleware
+
+from howdah import connect
+from howdah.memory import MemoryDatabase
+
+logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+memory, watch = MemoryDatabase(), Watch()
+app = FastAPI(middleware=[Middleware(watch)])
+connect(app, memory)
+app.include_router(Items(memory).router(prefix="/items"))
+
+
+async def ask():
+    async with client_of(app) as client:
+        made = await client.post("/items/", json=NOTEBOOK)
+        read = await client.get("/items/1")
+        listed = await client.get("/items/?limit=1")
+    return [made.status_code, read.status_code, len(listed.json())]
+
+
+print(json.dumps([asyncio.run(ask()), watch.ways]))
+"""
+
+
+def of_release(module: str, version: str) -> tuple[object, list[str]]:
+    """Return what an app answers on a release of another number, and what it logs."""
+    ran = subprocess.run(
+        [sys.executable, "-c", OF_ANOTHER_RELEASE, module, version],
+        check=True,
+        capture_output=True,
+        cwd=Path(__file__).parent,
+        text=True,
+        env={**os.environ, "PYTHONPATH": "."},
+    )
+    return json.loads(ran.stdout), ran.stderr.splitlines()
+
+
+@pytest.mark.parametrize("module", ["fastapi", "starlette"])
+def test_a_release_that_was_not_tested_goes_fastapis_way_and_says_so_once(module):
+    (answers, ways), log = of_release(module, "99.1.0")
+
+    assert answers == [201, 200, 1]
+    assert {*ways} == {"whole"}
+    reason = f"{module} 99.1.0 was not tested with this Howdah"
+    assert log == [f"requests go FastAPI's own way: {reason}"]
+
+
+def test_a_patch_of_a_tested_release_goes_the_thin_way():
+    version = f"{internals.TESTED['fastapi']}.99"
+
+    (answers, ways), log = of_release("fastapi", version)
+
+    assert answers == [201, 200, 1]
+    assert "whole" not in ways
+    assert log == []

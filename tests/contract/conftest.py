@@ -8,35 +8,12 @@ from typing import Any
 import httpx
 import pytest
 from catalogue import client_of
+from contract.apps import made_app
 from contract.backends import BACKENDS, Backend
-from contract.models import (
-    Base,
-    Book,
-    Books,
-    CarefulBooks,
-    Countries,
-    EnvelopedBooks,
-    Lines,
-    Shelves,
-    Tokens,
-    WordedTokens,
-)
+from contract.models import Base, Book
 from fastapi import FastAPI
 
-from howdah import problems
-from howdah.route import EarlyRoutes
 from howdah.store import Store
-
-PATHS = {
-    "/books": Books,
-    "/careful": CarefulBooks,
-    "/enveloped": EnvelopedBooks,
-    "/shelves": Shelves,
-    "/countries": Countries,
-    "/lines": Lines,
-    "/tokens": Tokens,
-    "/worded": WordedTokens,
-}
 
 
 @pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name, scope="session")
@@ -97,14 +74,7 @@ def store_of(stores, db) -> Callable[..., Store]:
 @pytest.fixture(scope="session")
 def app(backend, database) -> FastAPI:
     """An app with all resources, made once: that takes longer than most tests."""
-    app = FastAPI()
-    problems.install(app)
-    EarlyRoutes.install(app.router)
-    for prefix, resource in PATHS.items():
-        if prefix in backend.paths:
-            continue
-        app.include_router(backend.resource(resource, database).router(prefix=prefix))
-    return app
+    return made_app(backend, database)
 
 
 @pytest.fixture

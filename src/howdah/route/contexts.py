@@ -6,7 +6,7 @@ FastAPI when it is asked for, from what the inclusion said when it was first mat
 """
 
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, Self
 
 from fastapi.dependencies.models import Dependant
@@ -90,7 +90,7 @@ _AT_ONCE = {
     "path_regex",
     "starlette_route",
 }
-for _name in {each.name for each in fields(EffectiveContext)} - _AT_ONCE:
+for _name in {*getattr(EffectiveContext, "__dataclass_fields__", ())} - _AT_ONCE:
     setattr(LateContext, _name, _Built(_name))
 
 

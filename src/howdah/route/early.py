@@ -28,7 +28,7 @@ from howdah.route.internals import (
     replaced_functions,
 )
 from howdah.route.table import Place, Table
-from howdah.route.thin import is_switched_off
+from howdah.route.thin import why_switched_off
 
 __all__ = ("EarlyRoutes",)
 
@@ -51,17 +51,24 @@ class EarlyRoutes:
         A router that has something else there already keeps it: FastAPI's own way.
         """
         current = router.middleware_stack
-        if is_plain_router_app(router) and not is_switched_off():
+        if isinstance(current, cls):
+            return
+        reason = why_switched_off()
+        if reason is None and not is_plain_router_app(router):
+            reason = "the app's router has an app of its own"
+        if reason is None:
             router.middleware_stack = cls(current, router=router)
-        elif not isinstance(current, cls):
-            _log.info("requests go FastAPI's own way: the app's router has another app")
+        else:
+            _tell(reason)
 
     @staticmethod
     def shorten(stack: ASGIApp, router: APIRouter) -> ASGIApp:
         """Return an app's middleware, with a short cut past FastAPI's innermost."""
-        early, around = router.middleware_stack, around_exceptions(stack, router)
-        if isinstance(early, EarlyRoutes) and around is not None:
-            around.app = ShortCut(around.app, early)
+        early = router.middleware_stack
+        if isinstance(early, EarlyRoutes):
+            around = around_exceptions(stack, router)
+            if around is not None:
+                around.app = ShortCut(around.app, early)
         return stack
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -140,11 +147,12 @@ class EarlyRoutes:
         """Log why requests go another way, once for each reason."""
         if reason not in self._told and len(self._told) < _MOST_TOLD:
             self._told.add(reason)
-            _log.warning(
-                "requests go FastAPI's own way: %s",
-                reason,
-                extra={"action": "fastapi_way", "reason": reason},
-            )
+            _tell(reason)
+
+
+def _tell(reason: str) -> None:
+    said = {"action": "fastapi_way", "reason": reason}
+    _log.warning("requests go FastAPI's own way: %s", reason, extra=said)
 
 
 class ShortCut:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from operator import attrgetter, is_
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import fastapi
 import fastapi.dependencies.utils
@@ -18,20 +18,31 @@ import fastapi.routing
 import starlette
 from fastapi.dependencies import models
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
-from fastapi.routing import (
-    APIRoute,
-    APIRouter,
-    APIWebSocketRoute,
-    _EffectiveRouteContext,
-    _IncludedRouter,
-)
+from fastapi.routing import APIRoute, APIRouter, APIWebSocketRoute
 from starlette.middleware import exceptions as starlette_exceptions
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.routing import Mount, Route, Router, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
+if TYPE_CHECKING:
+    from fastapi.routing import _EffectiveRouteContext, _IncludedRouter
+else:
+
+    class _Absent:
+        """What a release does not have; nothing is one."""
+
+        handle = matches = _handle_selected = _match = None
+
+    _EffectiveRouteContext = getattr(
+        fastapi.routing, "_EffectiveRouteContext", type("_Absent", (_Absent,), {})
+    )
+    _IncludedRouter = getattr(
+        fastapi.routing, "_IncludedRouter", type("_Absent", (_Absent,), {})
+    )
+
 __all__ = (
+    "UNTESTED",
     "Candidates",
     "EffectiveContext",
     "Inclusion",
@@ -69,6 +80,24 @@ EffectiveContext = _EffectiveRouteContext
 Inclusion = _IncludedRouter
 """A router at the place where another one includes it."""
 
+TESTED = {"fastapi": "0.165", "starlette": "1.10"}
+"""The releases whose private names were tested; any patch of them will do."""
+
+
+def _untested() -> str | None:
+    found = {"fastapi": fastapi.__version__, "starlette": starlette.__version__}
+    for name, version in found.items():
+        if ".".join(version.split(".")[:2]) != TESTED[name]:
+            return f"{name} {version} was not tested with this Howdah"
+    return None
+
+
+UNTESTED = _untested()
+"""Which release was not tested, None where all were.
+
+With one of them every request goes FastAPI's way, and routes are built at once.
+"""
+
 _PLACES = (str(Path(fastapi.__file__).parent), str(Path(starlette.__file__).parent))
 
 
@@ -102,8 +131,12 @@ _WATCHED: tuple[tuple[Any, str], ...] = (
     (utils, "run_in_threadpool"),
     (utils, "solve_dependencies"),
 )
-_KNOWN = tuple(getattr(owner, name) for owner, name in _WATCHED)
-_WERE_OWN = all(map(is_own_function, _KNOWN)) and routing.Request is Request
+_KNOWN = tuple(getattr(owner, name, None) for owner, name in _WATCHED)
+_WERE_OWN = (
+    UNTESTED is None
+    and all(map(is_own_function, _KNOWN))
+    and routing.Request is Request
+)
 (
     _route_handle,
     _route_matches,
@@ -156,18 +189,23 @@ def is_unpatched() -> bool:
 
 
 _BUILDERS: tuple[tuple[Any, str], ...] = (
+    (APIRoute, "__init__"),
     (APIRoute, "get_route_handler"),
     (routing, "get_request_handler"),
     (routing, "request_response"),
     (routing, "wrap_app_with_body_limit"),
 )
-_BUILT_BY = tuple(getattr(owner, name) for owner, name in _BUILDERS)
+_BUILT_BY = tuple(getattr(owner, name, None) for owner, name in _BUILDERS)
 
 
 def builds_as_it_came() -> bool:
     """Return whether FastAPI builds routes by the functions that it came with."""
-    now = (getattr(owner, name) for owner, name in _BUILDERS)
-    return all(map(is_, now, _BUILT_BY)) and all(map(is_own_function, _BUILT_BY))
+    now = (getattr(owner, name, None) for owner, name in _BUILDERS)
+    return (
+        UNTESTED is None
+        and all(map(is_, now, _BUILT_BY))
+        and all(map(is_own_function, _BUILT_BY))
+    )
 
 
 def replaced_functions() -> list[str]:
@@ -210,7 +248,8 @@ def route_being_built(route: APIRoute) -> Any:
 
     This is how `get_route_handler` of FastAPI itself knows where the route is included.
     """
-    context = routing._effective_route_context_var.get()
+    building = getattr(routing, "_effective_route_context_var", None)
+    context = None if building is None else building.get()
     is_of = context is not None and context.original_route is route
     return context if is_of else route
 
@@ -379,8 +418,8 @@ def inner_code(function: Any, name: str) -> CodeType | None:
     return next((it for it in codes if it.co_name == name), None)
 
 
-_RESPONSE_CODE = inner_code(routing.request_response, "app")
-_HANDLER_CODE = inner_code(routing.get_request_handler, "app")
+_RESPONSE_CODE = inner_code(getattr(routing, "request_response", None), "app")
+_HANDLER_CODE = inner_code(getattr(routing, "get_request_handler", None), "app")
 
 
 def fastapi_handler(app: Any, wrapper: CodeType | None) -> Mapping[str, Any] | None:

@@ -13,7 +13,7 @@ from starlette.types import Scope
 from howdah.route.changes import Changes, Noticed, NoticedList
 from howdah.route.choice import is_sure, path_of, pattern_of
 from howdah.route.contexts import LateContext, routes_in
-from howdah.route.internals import Candidates, Inclusion
+from howdah.route.internals import UNTESTED, Candidates, Inclusion
 
 __all__ = ("QuickRouter",)
 
@@ -28,7 +28,8 @@ class QuickRouter(Noticed, APIRouter):
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match as any router does, its routes made when they are first asked."""
         included = scope.get("fastapi", {}).get("included_router")
-        if isinstance(included, Inclusion) and included.original_router is self:
+        ours = isinstance(included, Inclusion) and included.original_router is self
+        if ours and UNTESTED is None:
             path = path_of(scope) if scope["type"] == "http" else None
             if path is not None and _is_elsewhere(routes_in(included), path):
                 return Match.NONE, {}

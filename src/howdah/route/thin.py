@@ -13,19 +13,21 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from howdah.route.changes import Changes
-from howdah.route.internals import fastapi_handler, inner_code, is_unpatched
+from howdah.route.internals import UNTESTED, fastapi_handler, inner_code, is_unpatched
 from howdah.route.late import Endpoint, LateRoute
 from howdah.route.solved import THIN, Solved
 from howdah.route.strict import StrictRoute
 
-__all__ = ("THIN", "Decision", "ThinRoute", "is_switched_off")
+__all__ = ("THIN", "Decision", "ThinRoute", "why_switched_off")
 
 _log = logging.getLogger("howdah.route")
 
 
-def is_switched_off() -> bool:
-    """Return whether all routes are to go FastAPI's way, as HOWDAH_DISPATCH says."""
-    return os.environ.get("HOWDAH_DISPATCH") == "fastapi"
+def why_switched_off() -> str | None:
+    """Return why all routes go FastAPI's way, None where they need not."""
+    if os.environ.get("HOWDAH_DISPATCH") == "fastapi":
+        return "HOWDAH_DISPATCH=fastapi"
+    return UNTESTED
 
 
 class ThinRoute(LateRoute):
@@ -71,8 +73,8 @@ class ThinRoute(LateRoute):
 
     def _way(self, app: Any) -> Solved:
         """Return the thin way that does what FastAPI's app does, or raise."""
-        if is_switched_off():
-            raise _NotThin("HOWDAH_DISPATCH=fastapi")
+        if (reason := why_switched_off()) is not None:
+            raise _NotThin(reason)
         made = fastapi_handler(app, _STRICTLY)
         if made is None:
             raise _NotThin("its app is not FastAPI's own")

@@ -60,6 +60,7 @@ class Tree:
     def of(cls, dependant: Dependant) -> "Tree | None":
         """Return the tree of a route, None where only FastAPI knows what to do."""
         if {field.name for field in fields(Dependant)} != _FIELDS:
+            # A release of FastAPI that knows more of functions than is known here.
             return None
         root = Node(dependant)
         known = all(each.is_known for each in root.descendants())
