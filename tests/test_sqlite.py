@@ -48,7 +48,8 @@ from howdah.errors import (
     Timeout,
     Unavailable,
 )
-from howdah.settings import Pool, Timeouts
+from howdah.settings import DatabaseURL, Pool, Timeouts
+from howdah.sqlite.connecting import connect_sync
 
 pytestmark = pytest.mark.anyio
 
@@ -393,6 +394,29 @@ async def test_a_cancelled_task_leaves_the_file_free(db):
 
     await add(db, Thing(name="after"))
     assert await names(db) == ["after"]
+
+
+def test_a_closed_connection_holds_no_lock_for_a_cursor_that_is_left(tmp_path):
+    timeouts = Timeouts(lock=0.2)
+    url = DatabaseURL.parse(f"sqlite:///{tmp_path}/left.db")
+    other = connect_sync(url, timeouts, memory="")
+    other.execute("CREATE TABLE rows (number INTEGER)")
+    other.execute("INSERT INTO rows VALUES (1), (2)")
+
+    closed = connect_sync(url, timeouts, memory="")
+    closed.execute("BEGIN IMMEDIATE")
+    closed.execute("INSERT INTO rows VALUES (3)")
+    left = closed.execute("SELECT number FROM rows")
+    left.fetchone()
+    closed.close()
+    closed.close()
+
+    # It would wait for the file in vain as long as the cursor is there.
+    other.execute("BEGIN IMMEDIATE")
+    assert other.execute("SELECT count(*) FROM rows").fetchone() == (2,)
+    other.execute("ROLLBACK")
+    other.close()
+    assert left is not None
 
 
 async def test_a_file_is_healthy_and_has_no_fast_lane(db):

@@ -78,6 +78,7 @@ def _opened(url: DatabaseURL, timeouts: Timeouts, memory: str) -> sqlite3.Connec
         # Transactions begin and end where SQLAlchemy says so, and nowhere else.
         isolation_level=None,
         check_same_thread=False,
+        factory=_FileConnection,
     )
     try:
         _prepare(connection, timeouts)
@@ -88,6 +89,25 @@ def _opened(url: DatabaseURL, timeouts: Timeouts, memory: str) -> sqlite3.Connec
         connection.close()
         raise
     return connection
+
+
+class _FileConnection(sqlite3.Connection):
+    """A connection whose transaction ends when it is closed.
+
+    SQLite puts a close off while a cursor has rows to give, as that of a request has
+    that was cancelled; until it is collected, nobody else could write.
+    """
+
+    def close(self) -> None:
+        """Roll back what is not committed, and close."""
+        try:
+            if self.in_transaction:
+                self.rollback()
+        except sqlite3.ProgrammingError:
+            # It is closed already.
+            return
+        finally:
+            super().close()
 
 
 def _prepare(connection: sqlite3.Connection, timeouts: Timeouts) -> None:
