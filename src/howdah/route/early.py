@@ -8,6 +8,7 @@ here, and a line in the log says why.
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -68,7 +69,9 @@ class EarlyRoutes:
         if isinstance(early, EarlyRoutes):
             around = around_exceptions(stack, router)
             if around is not None:
-                around.app = ShortCut(around.app, early)
+                # A layer that keeps what is inside of it to itself is left alone.
+                with suppress(AttributeError):
+                    around.app = ShortCut(around.app, early)
         return stack
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
