@@ -4,16 +4,19 @@ import gc
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
-from pathlib import Path
-from typing import ClassVar
+from collections import deque
+from pathlib import Path as FilePath
+from typing import Annotated, ClassVar
 
 import pytest
 from catalogue import NOTEBOOK, Items, client_of
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, HTTPException, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.convertors import StringConvertor
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.middleware import Middleware
 from ways import Watch, note_routing
@@ -23,6 +26,7 @@ from howdah.errors import Misconfigured
 from howdah.memory import MemoryDatabase
 from howdah.route import internals
 from howdah.route.early import EarlyRoutes, ShortCut
+from howdah.route.heard import Heard
 from howdah.route.internals import Inclusion
 
 pytestmark = pytest.mark.anyio
@@ -429,6 +433,172 @@ async def test_a_router_of_a_router_is_early(memory, watch):
     assert watch.ways == ["early", "early"]
 
 
+def open_and_guarded(memory, change, path) -> FastAPI:
+    """Make an app with a guarded route of its own before an open resource."""
+    app = FastAPI()
+    connect(app, memory)
+    app.add_api_route(path, guard)
+    app.include_router(Items(memory).router(prefix="/items"))
+    change(app.router.routes[-2])
+    return app
+
+
+def without_case(route) -> None:
+    route.path_regex = re.compile(route.path_regex.pattern, re.IGNORECASE)
+
+
+def without_end(route) -> None:
+    route.path_regex = re.compile("^/items")
+
+
+def with_a_flag_inside(route) -> None:
+    route.path_regex = re.compile("(?i)^/ITEMS/?$")
+
+
+def with_a_choice(route) -> None:
+    route.path_regex = re.compile("^/items/$|^/other$")
+
+
+def with_a_reference(route) -> None:
+    route.path_regex = re.compile("^/items(?P<a>/)(?P=a)?$")
+    route.param_convertors = {"a": StringConvertor()}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [without_case, without_end, with_a_flag_inside, with_a_choice, with_a_reference],
+)
+async def test_a_pattern_that_is_not_that_of_its_path_is_left_to_fastapi(
+    memory, change
+):
+    app = open_and_guarded(memory, change, "/ITEMS/")
+    async with client_of(app) as client:
+        answers = [await client.get("/items/") for _ in range(3)]
+
+    assert [it.status_code for it in answers] == [401, 401, 401]
+
+
+async def test_methods_that_change_in_a_list_of_ones_own_are_seen(memory):
+    methods = ["POST"]
+
+    def own_list(route):
+        route.methods = methods
+
+    app = open_and_guarded(memory, own_list, "/items/")
+    async with client_of(app) as client:
+        before = await client.get("/items/")
+        methods.append("GET")
+        after = [await client.get("/items/") for _ in range(2)]
+
+    assert before.status_code == 200
+    assert [it.status_code for it in after] == [401, 401]
+
+
+async def test_a_routes_property_is_left_to_fastapi(memory):
+    class Listed(APIRouter):
+        @property
+        def routes(self):
+            return list(self.kept)
+
+        @routes.setter
+        def routes(self, value):
+            self.kept = value
+
+    outer = Listed()
+    app = FastAPI()
+    connect(app, memory)
+    outer.kept.append(APIRoute("/mine", guard))
+    app.include_router(outer)
+    app.include_router(Items(memory).router(prefix="/items"))
+    async with client_of(app) as client:
+        answers = [await client.get(path) for path in ("/items/", "/mine", "/items/")]
+
+    assert [it.status_code for it in answers] == [200, 401, 200]
+
+
+@pytest.mark.parametrize("name", ["matches", "handle"])
+async def test_a_route_class_that_gets_a_guard_later_is_asked(memory, name):
+    class Mine(APIRoute):
+        pass
+
+    app = FastAPI()
+    connect(app, memory)
+    app.include_router(Items(memory).router(prefix="/items", route_class=Mine))
+
+    def guarded(self, *args):
+        raise HTTPException(401)
+
+    async with client_of(app) as client:
+        before = await client.get("/items/")
+        setattr(Mine, name, guarded)
+        after = [await client.get("/items/") for _ in range(2)]
+
+    assert before.status_code == 200
+    assert [it.status_code for it in after] == [401, 401]
+
+
+async def test_a_parameter_that_no_path_has_is_422(memory):
+    async def tenant(tenant: Annotated[str, Path()]) -> None: ...
+
+    app = FastAPI()
+    connect(app, memory)
+    router = Items(memory).router(prefix="/items", dependencies=[Depends(tenant)])
+    app.include_router(router)
+    async with client_of(app) as client:
+        response = await client.get("/items/")
+
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["field"] == "tenant"
+
+
+@pytest.mark.parametrize("path", ["/items%0A", "/items/%0A", "/items/1/%0A"])
+async def test_a_line_feed_at_the_end_is_part_of_a_path(memory, path, monkeypatch):
+    statuses = []
+    for way in ("direct", "fastapi"):
+        monkeypatch.setenv("HOWDAH_DISPATCH", way)
+        app = FastAPI()
+        connect(app, memory)
+        app.include_router(Items(memory).router(prefix="/items"))
+        async with client_of(app) as client:
+            statuses.append((await client.get(path)).status_code)
+
+    assert statuses[0] == statuses[1] != 200
+
+
+async def test_fixed_paths_are_theirs_under_a_prefix_with_a_parameter(memory):
+    app, inner = FastAPI(), FastAPI()
+    connect(app, memory)
+    connect(inner, memory)
+    app.include_router(Items(memory).router(), prefix="/t/{tenant}/items")
+    inner.include_router(Items(memory).router(prefix="/items"))
+    app.mount("/m/{tenant}", inner)
+    async with client_of(app) as client:
+        counts = [
+            await client.get("/t/a/items/count"),
+            await client.get("/m/a/items/count"),
+        ]
+
+    assert [it.status_code for it in counts] == [200, 200]
+
+
+async def test_messages_of_a_body_are_said_again_without_moving_the_others():
+    messages = [{"type": "http.request", "body": b"x", "more_body": True}] * 3
+    messages += [{"type": "http.request", "body": b"", "more_body": True}] * 3
+    messages += [{"type": "http.request", "body": b"y", "more_body": False}]
+    coming = iter(messages)
+
+    async def receive():
+        return next(coming)
+
+    heard = Heard(receive)
+
+    assert await heard.body(None) == b"xxxy"
+    # A list would move them all for each that is said: a body in a hundred thousand
+    # parts would keep the server for seconds. Parts without anything are not kept.
+    assert type(heard._said) is deque
+    assert [(await heard())["body"] for _ in range(4)] == [b"x", b"x", b"x", b"y"]
+
+
 OF_ANOTHER_RELEASE = """
 import asyncio, json, logging, sys
 import fastapi, starlette
@@ -469,7 +639,7 @@ def of_release(module: str, version: str) -> tuple[object, list[str]]:
         [sys.executable, "-c", OF_ANOTHER_RELEASE, module, version],
         check=True,
         capture_output=True,
-        cwd=Path(__file__).parent,
+        cwd=FilePath(__file__).parent,
         text=True,
         env={**os.environ, "PYTHONPATH": "."},
     )

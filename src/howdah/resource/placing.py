@@ -25,7 +25,9 @@ class PlacedRoute(ThinRoute):
 
     def leaves(self, values: Mapping[str, Any]) -> bool:
         """Say whether these parameters make the path of another route."""
-        return bool(values) and self.path_format.format_map(values) in self.fixed
+        # Values may be those of a prefix, or of a mount, as well.
+        has_own = "{" in self.path_format
+        return has_own and self.path_format.format_map(values) in self.fixed
 
 
 def give_way(router: APIRouter) -> None:

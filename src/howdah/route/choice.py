@@ -45,6 +45,8 @@ class Choice:
         self._by_method = {
             method: _First([it for it in places if method in (it.methods or methods)])
             for method in methods
+            # A strict route answers HEAD as GET, which only asking it tells.
+            if method != "HEAD"
         }
 
     def first(self, scope: Scope, path: str) -> tuple[Any, Scope]:
@@ -116,16 +118,18 @@ def _leaves_nothing(_: Any) -> bool:
 
 def path_of(scope: Scope) -> str | None:
     """Return the path that routes are matched with, None where it is not plain."""
-    if b"%2" in (scope.get("raw_path") or b""):
-        # An escaped slash is no separator; see StrictRoute.
-        return None
     path: str = scope["path"]
+    if b"%2" in (scope.get("raw_path") or b"") or "\n" in path:
+        # An escaped slash is no separator; see StrictRoute. A `$` matches before a
+        # last line feed as well.
+        return None
     root: str = scope.get("root_path", "")
     # As Starlette has it, where an app is mounted or stands behind a proxy.
     if not root or not path.startswith(root):
         return path
     rest = path[len(root) :]
-    return rest if rest[:1] in {"", "/"} else path
+    # What is left of the root itself is no path that a slash could be added to.
+    return None if not rest else rest if rest[0] == "/" else path
 
 
 _SEGMENTS = (FloatConvertor, IntegerConvertor, StringConvertor, UUIDConvertor)
@@ -136,7 +140,9 @@ _strict_matches = StrictRoute.matches
 def is_sure(place: Matched) -> bool:
     """Return whether a route matches by its pattern alone."""
     route, convertors = place.route, place.param_convertors.values()
-    if "matches" in vars(route):
+    kind: Any = type(route)
+    plain = kind.__getattribute__ is object.__getattribute__
+    if not plain or "matches" in vars(route):
         return False
     if isinstance(route, StrictRoute):
         # A parameter that takes slashes might take the last one as well.

@@ -4,6 +4,8 @@ Reads a body where there is nothing to say about it; all others are left unread,
 said again to who comes next. What a body means, others know.
 """
 
+from collections import deque
+
 from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 from starlette.types import Message, Receive, Scope
 
@@ -15,13 +17,13 @@ class Heard:
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self._said: list[Message] = []
+        self._said: deque[Message] = deque()
         self._failed: Exception | None = None
 
     async def __call__(self) -> Message:
         """Return the next message, those first that have been heard."""
         if self._said:
-            return self._said.pop(0)
+            return self._said.popleft()
         if self._failed is not None:
             failed, self._failed = self._failed, None
             raise failed
@@ -36,7 +38,8 @@ class Heard:
             except Exception as exc:  # noqa: BLE001 - raised again for who comes next
                 self._failed = exc
                 return None
-            self._said.append(message)
+            if message.get("body") or not message.get("more_body"):
+                self._said.append(message)
             size += len(message.get("body", b""))
             if message["type"] != "http.request" or (most is not None and size > most):
                 return None

@@ -393,6 +393,8 @@ def is_plain_inclusion(included: Inclusion, matches: Collection[Any]) -> bool:
     return (
         type(included) is Inclusion
         and own.isdisjoint(_METHODS)
+        # What a property makes anew cannot be told from what it was.
+        and "routes" in vars(router)
         and type(router).matches in matches
         and type(router).handle is _router_handle
         and type(router).__getattribute__ is object.__getattribute__

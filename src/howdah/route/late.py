@@ -19,7 +19,6 @@ from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
 from fastapi.utils import is_body_allowed_for_status_code
 
-from howdah.route.changes import Noticed
 from howdah.route.internals import builds_as_it_came
 from howdah.route.strict import StrictRoute
 
@@ -101,7 +100,7 @@ def merged(response: Response, written: Response) -> Response:
     return response
 
 
-class LateRoute(Noticed, StrictRoute):
+class LateRoute(StrictRoute):
     """A route to an `Endpoint` whose validators are made when they are first needed."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:

@@ -60,16 +60,20 @@ def _reader(place: str, fields: Sequence[Any]) -> Reader:
     if place == "headers":
         return _quick_headers(fields, read)
     if place == "path_params":
-        return _quick_path(fields)
+        return _quick_path(fields, read)
     return _quick(place, fields, read)
 
 
-def _quick_path(fields: Sequence[Any]) -> Reader:
-    """Return what reads the parameters of a path, which are all there."""
+def _quick_path(fields: Sequence[Any], slow: Reader) -> Reader:
+    """Return what reads the parameters of a path, which are all there as a rule."""
     known = [_Field(field) for field in fields]
 
     def read(request: Request, values: Values, faults: Faults) -> None:
         said: Mapping[str, Any] = request.scope["path_params"]
+        for field in known:
+            if field.alias not in said:
+                slow(request, values, faults)
+                return
         for field in known:
             valid, wrong = field.validate(said[field.alias], values, loc=field.place)
             if wrong:

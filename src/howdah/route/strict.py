@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
+from howdah.route.changes import Noticed
 from howdah.route.internals import route_being_built
 from howdah.route.texts import check_address, check_media_type, read_json
 
@@ -84,7 +85,7 @@ def _strict_kind(kind: type[Request]) -> type[Request]:
     return type(f"Strict{kind.__name__}", bases, {})
 
 
-class StrictRoute(APIRoute):
+class StrictRoute(Noticed, APIRoute):
     """A route that any FastAPI router takes as `route_class`."""
 
     largest_body: ClassVar[int | None] = None

@@ -5,8 +5,11 @@ were looked at. A route that may match anything ends the table: what stands behi
 is for FastAPI to find.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from operator import attrgetter, is_, itemgetter
 from types import SimpleNamespace
@@ -15,7 +18,7 @@ from typing import Any, NamedTuple, Self
 from fastapi import APIRouter
 from starlette.routing import BaseRoute, Mount, compile_path
 
-from howdah.route.changes import Changes
+from howdah.route.changes import Changes, Noticed
 from howdah.route.choice import Choice, is_sure
 from howdah.route.contexts import routes_in
 from howdah.route.internals import (
@@ -83,6 +86,8 @@ class Table:
                 places.extend(_places_of(route, number))
         except Unknown as exc:
             self.reasons.append(f"{exc}, and others stand behind it")
+        except Exception as exc:  # noqa: BLE001 - of objects of any kind
+            self.reasons.append(f"the app's routes cannot be read: {exc!r}")
         self._places = places
         self._find_thin()
         self.first = Choice(places).first
@@ -185,9 +190,22 @@ def _sure(route: Any, number: int, there: Any) -> Place:
         )
     except AttributeError:
         raise Unknown(f"{route!r} has no path") from None
-    if not is_sure(place):
+    if not is_sure(place) or not _is_as_written(there):
         raise Unknown(f"{route!r} may match any path")
     return place
+
+
+def _is_as_written(there: Any) -> bool:
+    """Return whether the pattern of a route is that of its path, and nobody's own."""
+    path: str = there.path
+    if "path" in there.param_convertors and not path.endswith("{path:path}"):
+        path = f"{path}/{{path:path}}"
+    return bool(there.path_regex == _pattern_of(path))
+
+
+@lru_cache(maxsize=4096)
+def _pattern_of(path: str) -> re.Pattern[str]:
+    return compile_path(path)[0]
 
 
 def _as_included(route: Any, included: Inclusion) -> Any:
@@ -200,6 +218,7 @@ def _as_included(route: Any, included: Inclusion) -> Any:
         path = f"{path.rstrip('/')}/{{path:path}}"
     regex, _, convertors = compile_path(path)
     return SimpleNamespace(
+        path=path,
         endpoint=getattr(route, "endpoint", None),
         methods=getattr(route, "methods", None),
         path_regex=regex,
@@ -250,6 +269,7 @@ class _Look:
         self.route = route
         self.seen: list[_Seen] = []
         self.routers: list[_Router] = []
+        self._classes: set[type[Any]] = set()
         self._look_at(route)
         if isinstance(route, LateRoute):
             self.seen.append(_Seen.of(route))
@@ -259,6 +279,10 @@ class _Look:
             raise Unknown(f"{route!r} is no route of Starlette's")
         if not isinstance(route, LateRoute):
             self.seen.append(_Seen.of(route))
+        elif type(route) not in self._classes:
+            self._classes.add(type(route))
+            if any(map(_is_of_people, type(route).__mro__)):
+                self.seen.append(_Seen.of_class(type(route)))
         if isinstance(route, Inclusion):
             router = route.original_router
             if not isinstance(router, QuickRouter):
@@ -266,6 +290,12 @@ class _Look:
                 self.routers.append(_Router(router))
             for each in router.routes:
                 self._look_at(each)
+
+
+def _is_of_people(kind: type[Any]) -> bool:
+    """Return whether a class is neither ours nor FastAPI's, and tells no change."""
+    known = isinstance(kind, type(Noticed)) or kind is object
+    return not known and not kind.__module__.startswith(("fastapi.", "starlette."))
 
 
 class _Seen(NamedTuple):
@@ -278,11 +308,19 @@ class _Seen(NamedTuple):
     @classmethod
     def of(cls, it: Any) -> Self:
         """Look at an object."""
-        found_by = (name for name in _FOUND_BY if name in vars(it))
+        found_by = (name for name in _FOUND_BY if hasattr(it, name))
         names = ("matches", "handle", *found_by)
-        # Sets are compared with what they were, and not with themselves.
-        values = (getattr(it, name) for name in names)
-        return cls(it, names, tuple(set(v) if type(v) is set else v for v in values))
+        values = {name: getattr(it, name) for name in names}
+        if "methods" in values:
+            # Compared with what they were, and not with themselves.
+            values["methods"] = copy(values["methods"])
+        return cls(it, names, tuple(values.values()))
+
+    @classmethod
+    def of_class(cls, kind: type[Any]) -> Self:
+        """Look at a class of routes."""
+        names = ("matches", "handle", "__getattribute__")
+        return cls(kind, names, tuple(getattr(kind, name) for name in names))
 
 
 _FOUND_BY = ("path_regex", "methods", "original_router")
@@ -316,7 +354,7 @@ class Watch:
             for read, objects, values in self._groups:
                 if [*map(read, objects)] != values:
                     return False
-        except AttributeError:
+        except (AttributeError, KeyError):
             return False
         return all(map(is_, known, live)) and (
             not self._routers or all(map(_Router.holds, self._routers))
