@@ -9,8 +9,9 @@ from contract.capabilities import CAPABILITIES
 from stores_table import PAGE, declared, reported, table, written
 
 CONTRACT = Path(__file__).parent / "contract"
-# This one asks all stores the same in one go, whatever comes to its mind.
-WHOLE = {"test_every_store_gives_the_same_answers"}
+# One asks all stores the same in one go, whatever comes to its mind; the other asks which
+# way requests go, and nothing of a store.
+WHOLE = {"test_every_store_gives_the_same_answers", "test_no_request_goes_the_thin_way"}
 
 
 def test_the_page_says_what_the_stores_say():
