@@ -9,8 +9,8 @@ from contract.capabilities import CAPABILITIES
 from stores_table import PAGE, declared, reported, table, written
 
 CONTRACT = Path(__file__).parent / "contract"
-# One asks all stores the same in one go, whatever comes to its mind; the other asks which
-# way requests go, and nothing of a store.
+# One asks all stores the same in one go, whatever comes to its mind; the other asks
+# which way requests go, and nothing of a store.
 WHOLE = {"test_every_store_gives_the_same_answers", "test_no_request_goes_the_thin_way"}
 
 
